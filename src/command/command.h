@@ -11,7 +11,7 @@
 
 #include "base/uuid.h"
 
-#define COMMAND_TEXT_MAX 65536  /* bytes of a command line */
+#define COMMAND_TEXT_MAX 65536  /* bytes of a command line that are looked at; one to be accepted is far shorter */
 #define COMMAND_NAME_SIZE 256   /* a domain's name, with the terminator */
 #define COMMAND_HOST_SIZE 256
 #define COMMAND_PATH_SIZE 512
@@ -26,7 +26,7 @@ enum command_kind {
     COMMAND_INFO,     /* target: BY_NAME or BY_UUID; json */
     COMMAND_DISPLAY,  /* target: any; index for BY_NAME and BY_UUID */
     COMMAND_CONSOLE,  /* target: BY_NAME or BY_UUID; device; takeover */
-    COMMAND_RPC,      /* path or uri (or both), readonly */
+    COMMAND_RPC,      /* target: BY_NOTHING; path or uri (or both), readonly */
 };
 
 enum command_target {
