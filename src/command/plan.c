@@ -108,8 +108,10 @@ int plan_add_netcat(struct plan *plan, size_t argc, const char *const *argv, boo
     struct netcat nc;
     int r = plan_read_netcat(argc - 1, argv + 1, &nc, why);
 
+    if (r < 0 && !is_known_netcat(argv[0]) && strcmp(argv[0], plan->program) != 0)
+        return why_set(why, "unknown command '%s'; try help", why_quote(argv[0]).text);
     if (r < 0)
-        return is_known_netcat(argv[0]) ? r : why_set(why, "unknown command '%s'; try help", why_quote(argv[0]).text);
+        return r;
     r = name_program(plan, argv[0], nc.family, why);
     if (r == 0 && !nc.probe) {
         r = name_end(plan, &nc.end, why);

@@ -8,6 +8,7 @@
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
 #define NAME_BYTES LETTERS DIGITS "_"
+#define WORD_ENDS " ;|()>" /* and the end */
 #define PLAIN_BYTES NAME_BYTES "./:=+-,@%[]" /* unquoted; '[' for the command and for IPv6 addresses */
 
 static bool is_one_of(char c, const char *set)
@@ -22,7 +23,12 @@ static char peek(const struct shell_lex *lex)
 
 static int refuse_char(const struct shell_lex *lex)
 {
-    return why_set(lex->why, "'%s' is not accepted outside quotes", why_quote((char[]){ peek(lex), '\0' }).text);
+    return why_set(lex->why, "'%s' is accepted in single quotes only", why_quote((char[]){ peek(lex), '\0' }).text);
+}
+
+static int refuse_variable(const struct shell_lex *lex)
+{
+    return why_set(lex->why, "'$' is accepted in $NAME or \"$NAME\" as a whole word, with at most %d names", SHELL_VARS);
 }
 
 size_t shell_name_number(struct shell_names *names, const char *name, size_t len)
@@ -50,27 +56,6 @@ static void put(struct shell_lex *lex, char c)
     lex->arena[lex->used++] = c;
 }
 
-static int read_variable(struct shell_lex *lex, char mark)
-{
-    size_t len = 0;
-
-    lex->at++;
-    if (peek(lex) == '?') {
-        lex->at++;
-        put(lex, SHELL_STATUS);
-        return 0;
-    }
-    while (is_one_of(lex->text[lex->at + len], NAME_BYTES))
-        len++;
-    size_t number = shell_name_number(lex->names, lex->text + lex->at, len);
-    if (number == SHELL_VARS)
-        return why_set(lex->why, "'$' is accepted before the names of at most %d variables", SHELL_VARS);
-    lex->at += len;
-    put(lex, mark);
-    put(lex, (char)(number + 1));
-    return 0;
-}
-
 static int read_single_quoted(struct shell_lex *lex)
 {
     for (lex->at++; peek(lex); lex->at++) {
@@ -92,14 +77,8 @@ static int read_double_quoted(struct shell_lex *lex)
             lex->at++;
             return 0;
         }
-        if (c == '`')
-            return why_set(lex->why, "a backtick is not accepted");
-        if (c == '$') {
-            int r = read_variable(lex, SHELL_KEEP);
-            if (r < 0)
-                return r;
-            continue;
-        }
+        if (c == '`' || c == '$')
+            return c == '$' ? refuse_variable(lex) : refuse_char(lex);
         if (c == '\\' && is_one_of(lex->text[lex->at + 1], "$`\"\\"))
             c = lex->text[lex->at + 1], lex->at++;
         put(lex, c);
@@ -147,10 +126,35 @@ static int read_part(struct shell_lex *lex)
     case '\\':
         return read_escaped(lex);
     case '$':
-        return read_variable(lex, SHELL_SPLIT);
+        return refuse_variable(lex);
     default:
         return read_plain(lex);
     }
+}
+
+/* A word that is a variable: at its $, or at the quote before that. */
+static int read_variable(struct shell_lex *lex)
+{
+    struct shell_word *word = &lex->word;
+    bool quoted = peek(lex) == '"';
+    size_t len = 0;
+
+    lex->at += quoted ? 2 : 1;
+    const char *name = lex->text + lex->at;
+    if (name[0] == '?') {
+        len = 1;
+        word->kind = WORD_STATUS;
+    } else {
+        while (is_one_of(name[len], NAME_BYTES))
+            len++;
+        word->kind = quoted ? WORD_KEEP : WORD_SPLIT;
+        word->var = shell_name_number(lex->names, name, len);
+    }
+    lex->at += len;
+    if (word->var == SHELL_VARS || (quoted && lex->text[lex->at++] != '"') || !strchr(WORD_ENDS, peek(lex)))
+        return refuse_variable(lex);
+    put(lex, '\0');
+    return 0;
 }
 
 static int read_word(struct shell_lex *lex)
@@ -159,7 +163,9 @@ static int read_word(struct shell_lex *lex)
 
     lex->token = TOKEN_WORD;
     *word = (struct shell_word){ .text = lex->arena + lex->used };
-    while (peek(lex) && !is_one_of(peek(lex), " ;|()>")) {
+    if (peek(lex) == '$' || strncmp(lex->text + lex->at, "\"$", 2) == 0)
+        return read_variable(lex);
+    while (!strchr(WORD_ENDS, peek(lex))) {
         lex->arena[lex->used] = '\0';
         int r = read_part(lex);
         if (r < 0)
@@ -178,7 +184,7 @@ static bool follows(const struct shell_lex *lex, const char *text)
 {
     size_t n = strlen(text);
 
-    return strncmp(lex->text + lex->at, text, n) == 0 && strchr(" ;|)>", lex->text[lex->at + n]);
+    return strncmp(lex->text + lex->at, text, n) == 0 && strchr(WORD_ENDS, lex->text[lex->at + n]);
 }
 
 static int read_redirect(struct shell_lex *lex)

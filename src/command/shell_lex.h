@@ -13,12 +13,6 @@
 #define SHELL_VARS 8         /* different variable names */
 #define SHELL_NAME_SIZE 32
 
-/* In a word these bytes, which no script may hold, stand for what is put in later. The first two are followed by the
- * variable's number plus one. */
-#define SHELL_SPLIT '\x01'   /* $NAME: its value is split at blanks */
-#define SHELL_KEEP '\x02'    /* "$NAME" */
-#define SHELL_STATUS '\x03'  /* $? */
-
 /* The names of the variables that the scripts of one command line use. */
 struct shell_names {
     size_t n;
@@ -35,8 +29,18 @@ enum shell_token {
     TOKEN_REDIRECT,          /* 2>&1, >/dev/null, 1>/dev/null */
 };
 
+/* A variable is a word of its own: no target can be put together from pieces that nowhere stand next to each other. */
+enum shell_kind {
+    WORD_TEXT,
+    WORD_SPLIT,              /* $NAME: its value is split at blanks */
+    WORD_KEEP,               /* "$NAME" */
+    WORD_STATUS,             /* $? */
+};
+
 struct shell_word {
-    char *text;              /* in the lexer's arena */
+    enum shell_kind kind;
+    size_t var;              /* of WORD_SPLIT and WORD_KEEP: the variable's number */
+    char *text;              /* in the lexer's arena; "" for a variable */
     bool quoted;             /* something in it was: it is no keyword */
     size_t value;            /* of an assignment NAME=value: where the value begins; else 0 */
 };

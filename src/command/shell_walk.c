@@ -47,7 +47,7 @@ struct walk {
 struct text {
     struct walk *walk;
     struct shell_lex lex;
-    char expanded[SHELL_TEXT_MAX + 1]; /* the words of the command at hand, after expansion */
+    char split[SHELL_TEXT_MAX]; /* the values of the command at hand, cut into words */
 };
 
 /* A command as it was written. */
@@ -108,8 +108,6 @@ static int assign(struct walk *walk, struct state *state, const struct shell_wor
 
     if (var == SHELL_VARS)
         return why_set(walk->why, "expected an assignment to one of at most %d variables", SHELL_VARS);
-    if (value[strcspn(value, (char[]){ SHELL_SPLIT, SHELL_KEEP, SHELL_STATUS, '\0' })])
-        return why_set(walk->why, "expected an assignment without '$'");
     size -= word->value;
     if (size > sizeof walk->values - walk->values_used)
         return why_set(walk->why, "the values of the variables are too long");
@@ -122,87 +120,59 @@ static int assign(struct walk *walk, struct state *state, const struct shell_wor
 
 /* --- expansion --------------------------------------------------------------------------------------------------- */
 
-/* Words under construction. A word of nothing but an empty $NAME is none: hence begun. */
-struct expansion {
-    struct text *text;
-    struct run *run;
-    size_t used;
-    const char *word;
-    bool begun;
-};
+static const char status[] = "$?"; /* in an argv, by its address: no word that a client can write is this one */
 
-static int put(struct expansion *e, char c)
+static int add_word(struct walk *walk, struct run *run, const char *word)
 {
-    if (e->used == sizeof e->text->expanded)
-        return why_set(e->text->walk->why, "the command is longer than %d bytes with its variables", SHELL_TEXT_MAX);
-    if (!e->begun)
-        e->word = e->text->expanded + e->used;
-    e->begun = true;
-    e->text->expanded[e->used++] = c;
+    if (run->argc == WORDS_MAX)
+        return why_set(walk->why, "the command has more than %d words", WORDS_MAX);
+    run->argv[run->argc++] = word;
     return 0;
 }
 
-static int end_word(struct expansion *e)
+/* Cuts value at its blanks, as the shell does with $NAME; an empty one is no word at all. */
+static int add_split(struct text *text, size_t *used, struct run *run, const char *value)
 {
-    if (!e->begun)
-        return 0;
-    if (e->run->argc == WORDS_MAX)
-        return why_set(e->text->walk->why, "the command has more than %d words", WORDS_MAX);
-    int r = put(e, '\0');
-    e->run->argv[e->run->argc++] = e->word;
-    e->begun = false;
+    size_t size = strlen(value) + 1;
+    char *rest = NULL;
+    int r = 0;
+
+    if (value[strcspn(value, "*?[\\")])
+        return why_set(text->walk->why, "expected no pattern in a variable");
+    if (size > sizeof text->split - *used)
+        return why_set(text->walk->why, "the command is longer than %d bytes with its variables", SHELL_TEXT_MAX);
+    char *copy = memcpy(text->split + *used, value, size);
+    *used += size;
+    for (char *word = strtok_r(copy, " ", &rest); word && r == 0; word = strtok_r(NULL, " ", &rest))
+        r = add_word(text->walk, run, word);
     return r;
 }
 
-static int put_value(struct expansion *e, const char *value, bool split)
+static int expand_word(struct text *text, const struct state *state, const uint8_t *choice,
+                       const struct shell_word *word, size_t *used, struct run *run)
 {
-    int r = 0;
-
-    for (; *value && r == 0; value++) {
-        if (split && strchr("*?[\\", *value))
-            return why_set(e->text->walk->why, "expected no pattern in a variable");
-        r = split && *value == ' ' ? end_word(e) : put(e, *value);
-    }
-    return r;
-}
-
-static int expand_word(struct expansion *e, const struct state *state, const uint8_t *choice,
-                       const struct shell_word *word)
-{
-    int r = 0;
-
-    if (word->quoted) {
-        e->word = e->text->expanded + e->used;
-        e->begun = true;
-    }
-    for (const char *at = word->text; *at && r == 0; at++) {
-        if (*at == SHELL_SPLIT || *at == SHELL_KEEP) {
-            bool split = *at++ == SHELL_SPLIT;
-            size_t var = (size_t)*at - 1;
-            if (state->n_values[var] == 0)
-                return why_set(e->text->walk->why, "$%s is used before it is set", e->text->walk->names.name[var]);
-            r = put_value(e, state->value[var][choice[var]], split);
-        } else {
-            r = put(e, *at);
-        }
-    }
-    return r < 0 ? r : end_word(e);
+    if (word->kind == WORD_TEXT)
+        return add_word(text->walk, run, word->text);
+    if (word->kind == WORD_STATUS)
+        return add_word(text->walk, run, status);
+    if (state->n_values[word->var] == 0)
+        return why_set(text->walk->why, "$%s is used before it is set", text->walk->names.name[word->var]);
+    const char *value = state->value[word->var][choice[word->var]];
+    return word->kind == WORD_KEEP ? add_word(text->walk, run, value) : add_split(text, used, run, value);
 }
 
 static int expand(struct text *text, const struct state *state, const uint8_t *choice, const struct simple *simple,
                   struct run *run)
 {
-    struct expansion e = { .text = text, .run = run };
+    size_t used = 0;
+    int r = 0;
 
     run->argc = 0;
-    for (size_t i = 0; i < simple->n; i++) {
-        int r = expand_word(&e, state, choice, &simple->word[i]);
-        if (r < 0)
-            return r;
-    }
-    if (run->argc == 0)
-        return why_set(text->walk->why, "expected a command where only empty variables are");
-    return 0;
+    for (size_t i = 0; i < simple->n && r == 0; i++)
+        r = expand_word(text, state, choice, &simple->word[i], &used, run);
+    if (r == 0 && run->argc == 0)
+        r = why_set(text->walk->why, "expected a command where only empty variables are");
+    return r;
 }
 
 /* Moves choice to the next combination of values, of the variables that simple uses. False after the last. */
@@ -210,27 +180,19 @@ static bool next_choice(const struct state *state, const struct simple *simple, 
 {
     bool seen[SHELL_VARS] = { false };
 
-    for (size_t i = 0; i < simple->n; i++)
-        for (const char *at = simple->word[i].text; *at; at++) {
-            if (*at != SHELL_SPLIT && *at != SHELL_KEEP)
-                continue;
-            size_t var = (size_t)*++at - 1;
-            if (seen[var])
-                continue;
-            seen[var] = true;
-            if (++choice[var] < state->n_values[var])
-                return true;
-            choice[var] = 0;
-        }
+    for (size_t i = 0; i < simple->n; i++) {
+        const struct shell_word *word = &simple->word[i];
+        if ((word->kind != WORD_SPLIT && word->kind != WORD_KEEP) || seen[word->var])
+            continue;
+        seen[word->var] = true;
+        if (++choice[word->var] < state->n_values[word->var])
+            return true;
+        choice[word->var] = 0;
+    }
     return false;
 }
 
 /* --- commands ---------------------------------------------------------------------------------------------------- */
-
-static bool is_status(const char *word)
-{
-    return word[0] == SHELL_STATUS && word[1] == '\0';
-}
 
 static int run_probe(struct walk *walk, struct state *state, const struct run *run, bool right)
 {
@@ -269,7 +231,7 @@ static int run_test(struct walk *walk, struct state *state, const struct run *ru
 {
     bool bracket = run->argv[0][0] == '[';
 
-    if (run->argc != (bracket ? 5U : 4U) || !is_status(run->argv[1]) ||
+    if (run->argc != (bracket ? 5U : 4U) || run->argv[1] != status ||
         (strcmp(run->argv[2], "=") != 0 && strcmp(run->argv[2], "-eq") != 0) || strcmp(run->argv[3], "0") != 0 ||
         (bracket && strcmp(run->argv[4], "]") != 0) || run->redirected || run->place != ALONE)
         return why_set(walk->why, "expected test $? = 0 or [ $? -eq 0 ]");
@@ -372,7 +334,7 @@ static int run(struct walk *walk, struct state *state, const struct run *run, bo
     while (i < n && strcmp(commands[i].name, run->argv[0]) != 0)
         i++;
     for (size_t a = 0; a < run->argc; a++)
-        if (strchr(run->argv[a], SHELL_STATUS) && (i == n || commands[i].run != run_test))
+        if (run->argv[a] == status && (i == n || commands[i].run != run_test))
             return why_set(walk->why, "'$?' is accepted in a test only");
     if (condition && (i < n ? !commands[i].decides : run->place != BEFORE_PIPE))
         return why_set(walk->why, "expected a probe or a test between if and then");
