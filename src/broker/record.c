@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "broker/record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/io.h"
+#include "base/log.h"
+
+static void add_who(struct log_record *record, const struct connection *connection)
+{
+    log_field(record, "session", connection->id);
+    log_field(record, "user", connection->identity ? connection->identity->name : "");
+    log_fieldf(record, "uid", "%lu", (unsigned long)connection->peer.uid);
+    /* Only the PAM module can vouch for an address and a key; without it they are not known. */
+    log_field(record, "from", "unknown");
+    log_field(record, "key", "unknown");
+}
+
+static void add_what(struct log_record *record, const struct outcome *outcome)
+{
+    char uuid[UUID_TEXT_SIZE];
+
+    log_field(record, "vm", outcome->vm);
+    if (outcome->has_uuid) {
+        uuid_format(&outcome->uuid, uuid);
+        log_field(record, "uuid", uuid);
+    }
+    if (outcome->right)
+        log_field(record, "right", right_name((enum right)outcome->right));
+    log_field(record, "rule", outcome->rule);
+}
+
+void record_start(const struct connection *connection)
+{
+    struct log_record record;
+
+    log_begin(&record, LOG_INFO, "start");
+    add_who(&record, connection);
+    add_what(&record, &connection->opened);
+    log_field(&record, "command", connection->request.said);
+    log_field(&record, "result", "opened");
+    log_send(&record);
+}
+
+void record_end(const struct connection *connection)
+{
+    struct log_record record;
+
+    log_begin(&record, LOG_INFO, "end");
+    add_who(&record, connection);
+    add_what(&record, &connection->opened);
+    log_fieldf(&record, "duration_ms", "%" PRId64, io_monotonic_ms() - connection->opened_ms);
+    log_fieldf(&record, "bytes_to_user", "%" PRIu64, connection->bytes.to_user);
+    log_fieldf(&record, "bytes_from_user", "%" PRIu64, connection->bytes.from_user);
+    log_field(&record, "reason", connection->end_reason);
+    log_send(&record);
+}
+
+void record_refusal(const struct connection *connection, const struct outcome *outcome)
+{
+    struct log_record record;
+    unsigned suppressed;
+
+    if (!limit_allows(&connection->broker->limit, connection->peer.uid, io_monotonic_ms(), &suppressed))
+        return;
+    log_begin(&record, LOG_NOTICE, "refused");
+    add_who(&record, connection);
+    add_what(&record, outcome);
+    log_field(&record, "command", connection->request.said);
+    log_fieldf(&record, "status", "%u", outcome->status);
+    log_field(&record, "reason", outcome->reason);
+    if (suppressed)
+        log_fieldf(&record, "suppressed", "%u", suppressed);
+    log_send(&record);
+}

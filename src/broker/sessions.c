@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "broker/sessions.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "base/io.h"
+#include "base/text.h"
+#include "broker/serve.h"
+#include "wire/fdpass.h"
+#include "wire/reply.h"
+
+unsigned connections_of(const struct broker *broker, uid_t uid)
+{
+    unsigned n = 0;
+
+    for (const struct connection *c = broker->connections; c; c = c->next)
+        n += c->peer.uid == uid;
+    return n;
+}
+
+static bool is_session(const struct connection *connection)
+{
+    if (connection->state == WANT_OUTCOME)
+        return connection->request.command.kind == COMMAND_DISPLAY ||
+               connection->request.command.kind == COMMAND_CONSOLE;
+    return connection->state == LIVE || connection->state == ENDING;
+}
+
+unsigned sessions_of(const struct broker *broker, uid_t uid)
+{
+    unsigned n = 0;
+
+    for (const struct connection *c = broker->connections; c; c = c->next)
+        n += c->peer.uid == uid && is_session(c);
+    return n;
+}
+
+int subject_of(const struct connection *connection, struct subject *ret)
+{
+    const struct identity *identity = connection->identity;
+    struct subject subject = {
+        .uid = connection->peer.uid,
+        .user = identity->name,
+        .groups = (const char *const *)identity->group,
+        .n_groups = identity->n_groups,
+        .address.family = AF_UNSPEC, /* known once the PAM module records it */
+    };
+    int r = moment_at(time(NULL), &subject.now);
+
+    if (r == 0)
+        *ret = subject;
+    return r;
+}
+
+void session_cut(struct connection *connection, uint8_t status, const char *reason, const char *line)
+{
+    struct reply end = { .kind = REPLY_END, .status = status };
+    unsigned char wire[REPLY_WIRE_SIZE];
+
+    text_copy(end.line, sizeof end.line, line);
+    broker_encode_reply(&end, wire);
+    fdpass_send(connection->fd, wire, sizeof wire, NULL, 0); /* a user who does not read learns it from the stream */
+    connection_end(connection, reason);
+}
+
+/* NULL: it may go on. Otherwise the reason for the log, with the line for the user. */
+static const char *why_over(const struct connection *connection, int64_t now_ms, const char **ret_line)
+{
+    const struct settings *settings = policy_settings(connection->broker->policy);
+    struct vm vm = { .name = connection->opened.vm, .uuid = &connection->opened.uuid };
+    struct subject subject;
+    struct verdict verdict;
+
+    if (settings->max_time && now_ms - connection->opened_ms >= settings->max_time * 1000) {
+        *ret_line = "the session has reached its time limit";
+        return "max-time";
+    }
+    if (settings->idle && now_ms - connection->active_ms >= settings->idle * 1000) {
+        *ret_line = "the session was idle for too long";
+        return "idle";
+    }
+    *ret_line = "your access to this console has ended";
+    if (subject_of(connection, &subject) < 0)
+        return "the time is not known";
+    if (policy_decide(connection->broker->policy, &subject, &vm, (enum right)connection->opened.right, &verdict))
+        return NULL;
+    switch (verdict.reason) {
+    case VERDICT_HOURS:
+        return "outside hours";
+    case VERDICT_EXPIRED:
+        return "grant expired";
+    case VERDICT_DENIED:
+        return "denied";
+    case VERDICT_GRANTED:
+    case VERDICT_NO_RULE:
+    case VERDICT_ADDRESS_UNKNOWN:
+    case VERDICT_ADDRESS:
+    default:
+        return "revoked";
+    }
+}
+
+void sessions_look(struct broker *broker)
+{
+    int64_t now_ms = io_monotonic_ms();
+    const char *line;
+
+    for (struct connection *c = broker->connections, *next; c; c = next) {
+        next = c->next; /* cutting takes c out of the list */
+        if (c->state != LIVE)
+            continue;
+        const char *reason = why_over(c, now_ms, &line);
+        if (reason)
+            session_cut(c, EX_NOPERM, reason, line);
+    }
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct broker *broker = context;
+
+    (void)source;
+    (void)usec;
+    broker->tick = sd_event_source_disable_unref(broker->tick);
+    sessions_look(broker);
+    sessions_set_tick(broker);
+    return 0;
+}
+
+void sessions_set_tick(struct broker *broker)
+{
+    bool any = false;
+
+    for (const struct connection *c = broker->connections; c && !any; c = c->next)
+        any = c->state == LIVE;
+    if (!any)
+        broker->tick = sd_event_source_disable_unref(broker->tick);
+    else if (!broker->tick)
+        sd_event_add_time_relative(broker->event, &broker->tick, CLOCK_MONOTONIC, BROKER_TICK_USEC,
+                                   BROKER_TICK_USEC / 4, on_tick, broker);
+}
