@@ -25,6 +25,18 @@
 #include "wire/job.h"
 #include "wire/reply.h"
 
+/* --- saying ------------------------------------------------------------------------------------------------------ */
+
+static void send_reply(const struct connection *c, enum reply_kind kind, uint8_t status, const char *line)
+{
+    struct reply reply = { .kind = kind, .status = status };
+    unsigned char wire[REPLY_WIRE_SIZE];
+
+    text_copy(reply.line, sizeof reply.line, line);
+    broker_encode_reply(&reply, wire);
+    fdpass_send(c->fd, wire, sizeof wire, NULL, 0);
+}
+
 /* --- the end of a connection ------------------------------------------------------------------------------------- */
 
 static void connection_free(struct connection *c)
@@ -52,14 +64,19 @@ static void connection_free(struct connection *c)
     sessions_set_tick(broker);
 }
 
+/* Writes the end if a start was written. */
+static void connection_finish(struct connection *c)
+{
+    if (c->started)
+        record_end(c);
+    connection_free(c);
+}
+
 static int on_ending_timeout(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct connection *c = context;
-
     (void)source;
     (void)usec;
-    record_end(c);
-    connection_free(c);
+    connection_finish(context);
     return 0;
 }
 
@@ -74,23 +91,33 @@ void connection_end(struct connection *c, const char *reason)
         connection_free(c);
         return;
     }
-    if (c->held >= 0) {
-        /* shutdown() reaches every copy of the stream, whoever holds one. */
-        shutdown(c->held, SHUT_RDWR);
-        record_end(c);
-        connection_free(c);
-        return;
-    }
     c->state = ENDING;
-    shutdown(c->worker.control, SHUT_WR);
+    /* shutdown() reaches every copy of the stream, whoever holds one. */
+    if (c->held >= 0)
+        shutdown(c->held, SHUT_RDWR);
+    else
+        shutdown(c->worker.control, SHUT_WR);
+    c->on_held = sd_event_source_disable_unref(c->on_held);
+    c->on_time = sd_event_source_disable_unref(c->on_time);
+    if (sd_event_add_time_relative(c->broker->event, &c->on_time, CLOCK_MONOTONIC, BROKER_ENDING_USEC, 0,
+                                   on_ending_timeout, c) < 0)
+        connection_finish(c);
+}
+
+/* The client has closed its connection, or its process is gone. */
+static void take_end_of_client(struct connection *c)
+{
     c->on_fd = sd_event_source_disable_unref(c->on_fd);
     c->on_peer = sd_event_source_disable_unref(c->on_peer);
-    fd_close(&c->fd);
-    if (sd_event_add_time_relative(c->broker->event, &c->on_time, CLOCK_MONOTONIC, BROKER_ENDING_USEC, 0,
-                                   on_ending_timeout, c) < 0) {
-        record_end(c);
-        connection_free(c);
+    if (!c->end_reason)
+        c->end_reason = "client ended";
+    if (c->started && c->held < 0) {
+        connection_end(c, c->end_reason); /* a serial session's process has the last word */
+        return;
     }
+    if (c->held >= 0)
+        shutdown(c->held, SHUT_RDWR);
+    connection_finish(c);
 }
 
 void connections_drop(struct broker *broker)
@@ -100,25 +127,15 @@ void connections_drop(struct broker *broker)
         if (c->started) {
             if (!c->end_reason)
                 c->end_reason = "virtgated stops";
+            send_reply(c, REPLY_END, EX_UNAVAILABLE, "the gate on this host is being stopped");
             if (c->held >= 0)
                 shutdown(c->held, SHUT_RDWR);
-            record_end(c);
         }
-        connection_free(c);
+        connection_finish(c);
     }
 }
 
 /* --- refusing ---------------------------------------------------------------------------------------------------- */
-
-static void send_reply(const struct connection *c, enum reply_kind kind, uint8_t status, const char *line)
-{
-    struct reply reply = { .kind = kind, .status = status };
-    unsigned char wire[REPLY_WIRE_SIZE];
-
-    text_copy(reply.line, sizeof reply.line, line);
-    broker_encode_reply(&reply, wire);
-    fdpass_send(c->fd, wire, sizeof wire, NULL, 0);
-}
 
 /* Says no to the user, writes it to the log, and ends the connection. line NULL: the user has the answer already, or
  * knows it. */
@@ -175,7 +192,7 @@ static void take_report(struct connection *c)
     if (r == -EAGAIN)
         return;
     if (r == -ECONNRESET) {
-        connection_end(c, "client ended");
+        take_end_of_client(c);
         return;
     }
     if (r < 0 || broker_decode_report(wire, &report) < 0) {
@@ -217,8 +234,7 @@ static void take_ended(struct connection *c, const struct outcome *outcome)
     c->bytes = (struct report){ outcome->to_user, outcome->from_user };
     if (!c->end_reason)
         c->end_reason = "stream ended";
-    record_end(c);
-    connection_free(c);
+    connection_finish(c);
 }
 
 /* The session process has closed its end. */
@@ -235,9 +251,7 @@ static void take_end_of_worker(struct connection *c)
             c->end_reason = "the session process died";
         if (c->state == LIVE)
             send_reply(c, REPLY_END, EX_SOFTWARE, "something went wrong on this host; its log says more");
-        if (c->started)
-            record_end(c);
-        connection_free(c);
+        connection_finish(c);
     }
 }
 
@@ -512,11 +526,11 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
         take_request(c);
         break;
     case LIVE:
+    case ENDING:
         take_report(c);
         break;
     case WANT_IDENTITY:
     case WANT_OUTCOME:
-    case ENDING:
         /* Nothing is due from the client now but its end. */
         if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
             break;
@@ -534,7 +548,7 @@ static int on_peer(sd_event_source *source, int fd, uint32_t events, void *conte
     (void)source;
     (void)fd;
     (void)events;
-    if (c->state == LIVE && c->fd >= 0) {
+    if (c->started) {
         /* Its last words may be waiting. */
         unsigned char wire[REPORT_WIRE_SIZE];
         struct report report;
@@ -542,7 +556,7 @@ static int on_peer(sd_event_source *source, int fd, uint32_t events, void *conte
             if (broker_decode_report(wire, &report) == 0)
                 c->bytes = report;
     }
-    connection_end(c, "client ended");
+    take_end_of_client(c);
     return 0;
 }
 

@@ -88,9 +88,15 @@ static bool add_console(const xmlNode *device, struct domain_facts *facts)
 
     if (!alias)
         return true; /* a domain that does not run */
-    if (facts->n_consoles == DOMAIN_CONSOLES_MAX)
+    if (facts->n_consoles == DOMAIN_CONSOLES_MAX ||
+        !attribute(alias, "name", facts->console[facts->n_consoles], sizeof facts->console[0]))
         return false;
-    return attribute(alias, "name", facts->console[facts->n_consoles++], sizeof facts->console[0]);
+    /* libvirt shows the first serial device a second time, as a console. */
+    for (size_t i = 0; i < facts->n_consoles; i++)
+        if (strcmp(facts->console[i], facts->console[facts->n_consoles]) == 0)
+            return true;
+    facts->n_consoles++;
+    return true;
 }
 
 static bool read_devices(const xmlNode *devices, struct domain_facts *facts)

@@ -38,6 +38,7 @@ static void consoles_are_serials_and_consoles_alone(void **state)
     (void)state;
     assert_int_equal(domain_xml_read(DOMAIN(
         "<console type='pty'><target type='virtio'/><alias name='console1'/></console>"
+        "<console type='pty'><target type='serial'/><alias name='serial0'/></console>"
         "<serial type='pty'><target port='0'/><alias name='serial0'/></serial>"
         "<serial type='pty'><target port='1'/></serial>"
         "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/><alias name='channel0'/></channel>"
