@@ -334,6 +334,14 @@ static void payloads_are_refused(void **state)
         { "nc 127.0.0.1 5904;;", "nothing after" }, { "A=b;;nc -U /x", "expected a command" }, { "if; then nc -U /x; fi", "expected a command" },
         { "if which virt-nc; then; nc -U /x; fi", "expected a command" }, { "then", "unknown command" },
         { "a=1;b=1;c=1;d=1;e=1;f=1;g=1;h=1;i=1;nc -U /x", "at most 8" }, { "22>/dev/null nc -U /x", "redirection" },
+        { "if A=b; then nc -U /x; else nc -U /x; fi", "of its own" }, { "A=b | grep -q 'requires an argument'", "of its own" },
+        { "A=b >/dev/null; nc -U /x", "of its own" },
+        { "if which virt-nc; then C='which virt-nc'; else C='nc -U /x'; fi; $C; nc -U /x", "another does not" },
+        { "socat - TCP:-x:5904", "a host" }, { "A=::1; sh -c 'nc $A 5904'", "before it is set" },
+        { "sh -c 'A=b'", "that connects" }, { "'' -q | grep -q 'requires an argument'; '' -U /x", "program's name" },
+        { "-x -q | grep -q 'requires an argument'; -x -U /x", "program's name" },
+        { "if which virt-nc; then virt-ssh-helper qemu:///system; else virt-ssh-helper -r qemu:///system; fi", "two ways" },
+        { "if which virt-nc; then virt-ssh-helper qemu:///system; else virt-ssh-helper xen:///; fi", "two ways" },
     };
 
     (void)state;

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "ctl/ctl.h"
+
+const char *ctl_config(const struct ctl *ctl)
+{
+    return ctl->config ? ctl->config : VG_SYSCONFDIR;
+}
+
+static void print_text(const struct policy_errors *errors)
+{
+    for (size_t i = 0; i < errors->n; i++) {
+        const struct policy_error *error = &errors->list[i];
+        if (error->line > 0)
+            fprintf(stderr, "%s:%u: %s\n", error->file, error->line, error->message);
+        else
+            fprintf(stderr, "%s: %s\n", error->file, error->message);
+    }
+}
+
+static void print_json(const struct policy_errors *errors)
+{
+    struct json json = JSON_TO(stdout);
+
+    json_open(&json, NULL, '{');
+    json_bool(&json, "ok", false);
+    json_int(&json, "rules", 0);
+    json_open(&json, "errors", '[');
+    for (size_t i = 0; i < errors->n; i++) {
+        json_open(&json, NULL, '{');
+        json_string(&json, "file", errors->list[i].file);
+        json_int(&json, "line", errors->list[i].line);
+        json_string(&json, "message", errors->list[i].message);
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    json_close(&json, '}');
+    json_end(&json);
+}
+
+int ctl_load_policy(const struct ctl *ctl, struct policy **ret)
+{
+    struct policy_errors errors = { 0 };
+    /* A copy that is checked before it is installed belongs to whoever wrote it; what is installed, to root alone. */
+    int r = policy_load(ctl_config(ctl), ctl->config ? geteuid() : 0, ret, &errors);
+
+    if (r == 0)
+        return EX_OK;
+    if (errors.n == 0)
+        fprintf(stderr, "virtgatectl: %s: %s\n", ctl_config(ctl), strerror(-r));
+    else if (ctl->json)
+        print_json(&errors);
+    else
+        print_text(&errors);
+    policy_errors_free(&errors);
+    if (r != -EINVAL)
+        return EX_OSERR;
+    return access(ctl_config(ctl), F_OK) < 0 && errno == ENOENT ? EX_NOINPUT : EX_CONFIG;
+}
