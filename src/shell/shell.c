@@ -125,11 +125,11 @@ int shell_run(int argc, const char *const *argv, const char *original)
     struct request request = { 0 };
 
     if (argc <= 1)
-        return original ? run_line(original, strlen(original)) : run_nothing();
+        return original && *original ? run_line(original, strlen(original)) : run_nothing();
     if (argc == 3 && strcmp(argv[1], "-c") == 0) {
         if (strcmp(argv[2], VG_SHELL_PATH) != 0)
             return run_line(argv[2], strlen(argv[2]));
-        return original ? run_line(original, strlen(original)) : run_nothing();
+        return original && *original ? run_line(original, strlen(original)) : run_nothing();
     }
     if (strcmp(argv[1], "-c") == 0) {
         quote(&request, "-c", 2);

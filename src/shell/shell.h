@@ -9,7 +9,8 @@
 /* argv as main() got it; original: SSH_ORIGINAL_COMMAND or NULL. Returns the exit status.
  *
  *   argv[0] alone, or with -c VG_SHELL_PATH (forced command through the login shell, which is this program):
- *       the command is original; without one: the prompt on a terminal, else a refusal
+ *       the command is original; without one, or with an empty one (a shell request, as sshd/05-virtgate.conf sets it):
+ *       the prompt on a terminal, else a refusal
  *   -c TEXT (login shell, no forced command): the command is TEXT
  *   [-4|-6] [-q N] -U PATH, HOST PORT: a stand-in for nc (libvirt's ?netcat=) */
 int shell_run(int argc, const char *const *argv, const char *original);
