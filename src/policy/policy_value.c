@@ -131,7 +131,8 @@ static int next_item(const char *at, const char **ret, char why[static WHY_SIZE]
         return 0;
     }
     if (*at != ',') {
-        snprintf(why, WHY_SIZE, "expected a comma before '%s' (a name with blanks must stand within double quotes)", at);
+        snprintf(why, WHY_SIZE, "expected a comma before '%s' (a name with blanks must stand within double quotes, and "
+                                "before a comment behind a value two blanks and ';')", at);
         return -EINVAL;
     }
     *ret = at + 1;
