@@ -249,15 +249,18 @@ static bool visit_principal(const struct policy *policy, enum principal_kind kin
     return true;
 }
 
-static bool visit_of_vm(const struct policy *policy, uint32_t rule, const char *name, rule_visitor *visit, void *context)
+/* name is the user or group that the rule's principal may be when the VM has the right name. */
+static bool visit_of_vm(const struct policy *policy, uint32_t number, const char *name, rule_visitor *visit, void *context)
 {
-    const struct principal *principal = &policy->principals[policy->rules[rule].principal];
-    const char *vm;
-    size_t len;
+    const struct rule *rule = &policy->rules[number];
+    const struct principal *principal = &policy->principals[rule->principal];
+    const struct person nobody = { .user = "" }; /* [vm PATTERN] knows no %u */
+    struct search search = { .person = &nobody };
 
-    if (!pattern_solve(principal->bytes, principal->len, name, strlen(name), &vm, &len))
+    if (!pattern_solve(principal->bytes, principal->len, name, strlen(name), &search.name, &search.name_len) ||
+        (rule->vm.kind != PATTERN_UUID && !matches_vm(&search, &rule->vm)))
         return true;
-    return visit(context, rule, vm, len);
+    return visit(context, number, search.name, search.name_len);
 }
 
 void person_visit(const struct policy *policy, const struct person *person, rule_visitor *visit, void *context)
