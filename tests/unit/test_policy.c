@@ -338,7 +338,7 @@ static void globs_match_bytes(void **state)
 {
     const char *text = "[user alice]\ndisplay = lab-*, ?at, [!a-c]x, [a-c]y, \\*, []-]z, [^0-9]?, \\@a, [\\]]q\n";
     static const char *const yes[] = { "lab-", "lab-1", "lab-/.x", "cat", "dx", "by", "*", "]z", "-z", "aa", "@a", "]q" };
-    static const char *const no[] = { "lab", "xlab-1", "aat1", "\xc3\xa9" "at", "y", "9a", "az1", ".lab-" };
+    static const char *const no[] = { "lab", "xlab-1", "aat1", ("\xc3\xa9" "at"), "y", "9a", "az1", ".lab-" };
 
     (void)state;
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
