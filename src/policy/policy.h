@@ -55,13 +55,16 @@ struct moment {
     int minute;              /* of the day, 0-1439 */
 };
 
-/* The local time of t; the only place where the time zone comes in. 0 or -errno. */
+/* The local time of t; the only place where the time zone comes in: the one that the process found when it first asked.
+ * 0 or -errno. */
 int moment_at(time_t t, struct moment *ret);
 /* Reads "2026-11-21 10:00" or "2026-11-21T10:00" as local time as it stands (the weekday is computed). 0 or -EINVAL. */
 int moment_parse(const char *text, struct moment *ret);
 
+/* Nothing is ever allowed to a subject without a name, or with a uid that stands for "no user" or "a user that cannot be
+ * expressed here": (uid_t)-1 and the kernel's overflow uid, 65534. */
 struct subject {
-    uid_t uid;               /* for the log; rules name users, not uids */
+    uid_t uid;               /* rules name users, not uids */
     const char *user;        /* the account's name */
     const char *const *groups; /* names of the account's groups, any order */
     size_t n_groups;
@@ -70,10 +73,12 @@ struct subject {
 };
 
 struct vm {
-    const char *name;
+    const char *name;        /* NULL or empty: nothing is allowed */
     const struct uuid *uuid; /* NULL: not known; then a uuid: pattern never matches */
 };
 
+/* Where several rules could be named, it is the first in the order of the files. Of several grants that are held back the
+ * first is named; of several conditions that hold it back the last of this list. */
 enum verdict_reason {
     VERDICT_GRANTED,         /* rule: the grant */
     VERDICT_DENIED,          /* rule: the deny */
@@ -122,9 +127,30 @@ struct policy_errors {
 };
 #define POLICY_ERRORS_MAX 100
 
-/* Reads path: a file (that one alone), or a folder (its virtgate.ini, then virtgate.d/ *.ini in the order of bytes; a
+/* What the files say, in short (the manual page virtgate.ini(5) says it at length):
+ *
+ *   [gate]          uri, idle, max-time, max-sessions
+ *   [role NAME]     grant = RIGHTS
+ *   [user NAME]     RIGHT or ROLE = VM PATTERNS; deny = VM PATTERNS; from, hours, until
+ *   [group NAME]    the same
+ *   [vm PATTERN]    RIGHT or ROLE = USERS and @GROUPS; deny = USERS and @GROUPS; from, hours, until
+ *
+ *  - Nothing is granted unless written. Grants add up, a deny wins over all of them, for every right.
+ *  - from, hours and until of a section hold back the grants of that section only. Its deny holds always: a deny that ended
+ *    with the working day would open at night what it closes by day.
+ *  - Each section, and each key in it, is there once, over all files: no line is far from another that changes it.
+ *  - Names of users and groups are matched as they are. A VM pattern is a glob on the whole name, byte by byte (dots
+ *    and slashes mean nothing), or uuid:UUID.
+ *  - In patterns of [user] and [group] %u is the user's name, in users and groups of [vm] %v is the VM's name, both inserted
+ *    as they are; %% is a percent sign. `lab-%u-*` for alice matches lab-alice-bob-1 as well, which `lab-%u-*` for alice-bob
+ *    does too: where names contain the separator, choose another.
+ *  - `from` is ADDRESS or ADDRESS/PREFIX; an IPv4 caller is never in an IPv6 network. `hours` is [Day[-Day]] HH:MM-HH:MM; an
+ *    end that is not after its start is on the next day. `until` is a day, which is the last one, or a minute, which is not.
+ *
+ * Reads path: a file (that one alone), or a folder (its virtgate.ini, then virtgate.d/ *.ini in the order of bytes; a
  * missing virtgate.d is an empty one). Every file and folder read must belong to root or to owner and not be writable by
- * group or others (base/path.h). All of it is right, or there is no policy.
+ * group or others (base/path.h). Of virtgate.d only names that end in .ini and do not begin with '.' are read. All of it is
+ * right, or there is no policy. A file over 64 MiB or a line over 198 bytes is not right.
  * 0 and *ret; -EINVAL with errors (never empty then); -ENOMEM with errors possibly empty. errors starts as { 0 } and is
  * freed by the caller with policy_errors_free(). */
 int policy_load(const char *path, uid_t owner, struct policy **ret, struct policy_errors *errors);
@@ -144,15 +170,17 @@ bool policy_decide(const struct policy *policy, const struct subject *subject, c
 rights policy_rights(const struct policy *policy, const struct subject *subject, const struct vm *vm);
 
 /* False when no uuid whatever could make policy_decide() allow the right on a VM of that name: then nobody needs to ask
- * libvirtd (attack D23: no work before the decision). name NULL: on any VM at all. */
+ * libvirtd (attack D23: no work before the decision). name NULL: on any VM at all; a pattern is then taken for one that
+ * matches a VM which no deny names, unless everything is denied. */
 bool policy_may_allow(const struct policy *policy, const struct subject *subject, const char *name, enum right right);
 
 /* --- the view of one subject ------------------------------------------------------------------------------------- */
 
 /* The rules that can concern this subject here and now, as bytes for the process that serves the subject: policy_decide()
  * on the decoded view, for the subject of that name, gives the verdicts of the whole policy (file, line and text
- * included) for any VM; for any other subject it allows nothing. Conditions (from, hours, until) are decided when the
- * view is made, not later. 0 and an allocated buffer, or -ENOMEM. */
+ * included) for any VM; for any other subject it allows nothing. The groups that matter and the settings come along, and
+ * what the subject brings of groups, address and time is not looked at again: conditions (from, hours, until) are decided
+ * when the view is made, not later. 0 and an allocated buffer, or -ENOMEM. */
 int policy_view_encode(const struct policy *policy, const struct subject *subject, void **ret, size_t *ret_len);
 
 /* Takes exactly what policy_view_encode() made; anything else is -EINVAL. -ENOMEM. */
