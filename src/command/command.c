@@ -17,7 +17,7 @@
 
 bool command_is_vm_name(const char *name, size_t len)
 {
-    static const char bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-@:", uuid[] = "uuid:";
+    static const char bytes[] = ALNUM "._+-@:", uuid[] = "uuid:";
 
     if (len == 0 || len >= COMMAND_NAME_SIZE || name[0] == '-' || name[0] == '.' ||
         (len >= strlen(uuid) && memcmp(name, uuid, strlen(uuid)) == 0))
@@ -70,7 +70,7 @@ static int read_display(size_t argc, const char *const *argv, struct command *co
 static int read_console(size_t argc, const char *const *argv, struct command *command,
                         char why[static COMMAND_WHY_SIZE])
 {
-    static const char bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    static const char bytes[] = ALNUM "_-";
 
     if (argc == 2) {
         const char *device = argv[1];

@@ -29,8 +29,8 @@ struct netcat {
 
 int plan_read_netcat(size_t argc, const char *const *argv, struct netcat *ret, char why[static COMMAND_WHY_SIZE]);
 
-/* Each adds one command to the plan; argv[0] is the program. 0, or -EINVAL and why. plan_add_netcat() says in *ret_probe
- * whether it was one. */
+/* Each adds one command to the plan; argv[0] is the program. 0, or -EINVAL and why. plan_add_netcat() says in
+ * *ret_probe whether it was one. */
 int plan_add_netcat(struct plan *plan, size_t argc, const char *const *argv, bool *ret_probe,
                     char why[static COMMAND_WHY_SIZE]);
 int plan_add_socat(struct plan *plan, size_t argc, const char *const *argv, char why[static COMMAND_WHY_SIZE]);

@@ -3,11 +3,11 @@
 
 #include <string.h>
 
+#include "command/target.h"
 #include "command/why.h"
 
-#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
-#define NAME_BYTES LETTERS DIGITS "_"
+#define NAME_BYTES ALNUM "_"
 #define WORD_ENDS " ;|()>" /* and the end */
 #define PLAIN_BYTES NAME_BYTES "./:=+-,@%[]" /* unquoted; '[' for the command and for IPv6 addresses */
 
@@ -28,7 +28,8 @@ static int refuse_char(const struct shell_lex *lex)
 
 static int refuse_variable(const struct shell_lex *lex)
 {
-    return why_set(lex->why, "'$' is accepted in $NAME or \"$NAME\" as a whole word, with at most %d names", SHELL_VARS);
+    return why_set(lex->why, "'$' is accepted in $NAME or \"$NAME\" as a whole word, with at most %d names",
+                   SHELL_VARS);
 }
 
 size_t shell_name_number(struct shell_names *names, const char *name, size_t len)
@@ -238,7 +239,7 @@ int shell_lex_start(struct shell_lex *lex, const char *text, struct shell_names 
     lex->at = lex->used = 0;
     lex->names = names;
     lex->why = why;
-    if (strlen(text) > SHELL_TEXT_MAX)
+    if (strlen(text) > SHELL_TEXT_MAX) /* no caller has such a text; the arena must not depend on that */
         return why_set(why, "the command is longer than the %d bytes that a client's script may have", SHELL_TEXT_MAX);
     return shell_lex_next(lex);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The grammar, in the words of XCU 2.10:
+/* The grammar, cut down from POSIX.1-2017, XCU 2.10:
  *
  *   list     = command { ";" command } [ ";" ]
  *   command  = if | pipeline | subshell | assignment | simple
@@ -9,8 +9,8 @@
  *
  * Redirections stand only on probes: their output means nothing here, that of a connection is the stream.
  *
- * Bounds: SHELL_TEXT_MAX bytes, WORDS_MAX words and RUNS_MAX commands in all, DEPTH_MAX texts within each other (two for
- * sh -c, one for eval) and IFS_MAX open ifs. The known scripts need 30 words, 9 commands, 3 texts and 2 ifs. */
+ * Bounds: SHELL_TEXT_MAX bytes, WORDS_MAX words and RUNS_MAX commands in all; within each other, SH_MAX strings of
+ * sh -c, EVAL_MAX of eval, and IFS_MAX ifs. The known scripts need 25 words, 9 commands, one string each and 2 ifs. */
 #include "command/shell_walk.h"
 
 #include <string.h>
@@ -499,7 +499,8 @@ static int walk_command(struct text *text, struct state *state, bool condition)
 
 static bool at_list_end(const struct text *text)
 {
-    return text->lex.token == TOKEN_END || at_keyword(text, "then") || at_keyword(text, "else") || at_keyword(text, "fi");
+    return text->lex.token == TOKEN_END || at_keyword(text, "then") || at_keyword(text, "else") ||
+           at_keyword(text, "fi");
 }
 
 /* Up to the end of the text or a keyword that ends a list; which one it is, the caller looks at. */

@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "command/why.h"
 
-#define ALNUM "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 #define HOST_BYTES ALNUM ".:_-"
 #define PATH_BYTES ALNUM "/._+@:=-" /* no ',': socat reads options after it; no '%': no second spelling of '.' */
 #define URI_BYTES ALNUM "/._+@:=-,;?&%~"

@@ -8,6 +8,8 @@
 
 #include "command/command.h"
 
+#define ALNUM "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
 /* One end that a client wants to be connected to. */
 struct endpoint {
     bool tcp;                     /* host and port; else path */

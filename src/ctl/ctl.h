@@ -28,8 +28,8 @@ int ctl_usage_error(const struct ctl *ctl, const char *format, ...) __attribute_
 /* Where the policy is: --config, or the built-in folder. */
 const char *ctl_config(const struct ctl *ctl);
 
-/* Loads the policy; every error of it goes out, in ctl's format (--json: an object on standard output, as `check --json`
- * prints it). EX_OK and *ret, or the exit code: EX_NOINPUT when there is nothing at that path, EX_CONFIG, EX_OSERR. */
+/* Loads the policy; every error of it goes out, in ctl's format (--json: an object on standard output, as that of
+ * `check`). EX_OK and *ret, or the exit code: EX_NOINPUT when there is nothing at that path, EX_CONFIG, EX_OSERR. */
 int ctl_load_policy(const struct ctl *ctl, struct policy **ret);
 
 #endif

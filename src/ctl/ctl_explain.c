@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* explain: what the policy says of a user and a machine, right by right, and which rule says so. Nothing is asked but the
- * files and the directory of accounts. */
+/* explain: what the policy says of a user and a machine, right by right, and which rule says so. Nothing is asked but
+ * the files and the directory of accounts. */
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -85,6 +85,7 @@ static int find_account(const struct ctl *ctl, const char *user, struct subject 
 {
     errno = 0;
     const struct passwd *account = getpwnam(user);
+    bool is_unknown = errno == 0 || errno == ENOENT || errno == ESRCH; /* getpwnam(3): what not found may look like */
 
     subject->user = user;
     subject->uid = account ? account->pw_uid : UID_OF_NOBODY_KNOWN;
@@ -93,8 +94,7 @@ static int find_account(const struct ctl *ctl, const char *user, struct subject 
     if (account)
         return groups_of(groups, account);
     fprintf(stderr, "virtgatectl: note: %s '%s'; decided as a user without groups\n",
-            errno == 0 || errno == ENOENT || errno == ESRCH ? "there is no account" : "the directory did not answer for",
-            user);
+            is_unknown ? "there is no account" : "the directory did not answer for", user);
     return 0;
 }
 
@@ -150,8 +150,8 @@ static void print_json(struct json *json, const struct subject *subject, const s
 }
 
 /* Decides and prints the n rights; with list, JSON gets an array around them. */
-static int explain(const struct ctl *ctl, const struct policy *policy, const struct subject *subject, const struct vm *vm,
-                   const enum right *asked, size_t n, bool list)
+static int explain(const struct ctl *ctl, const struct policy *policy, const struct subject *subject,
+                   const struct vm *vm, const enum right *asked, size_t n, bool list)
 {
     struct json json = JSON_TO(stdout);
     int code = EX_NOPERM;
@@ -207,8 +207,10 @@ int ctl_explain(const struct ctl *ctl)
         code = ctl_load_policy(ctl, &policy);
     if (code == EX_OK) {
         struct vm vm = { .name = ctl->argv[1], .uuid = ctl->uuid ? &uuid : NULL };
-        bool one = ctl->argc == 3;
-        code = explain(ctl, policy, &subject, &vm, one ? &right : shown, one ? 1 : sizeof shown / sizeof shown[0], !one);
+        if (ctl->argc == 3)
+            code = explain(ctl, policy, &subject, &vm, &right, 1, false);
+        else
+            code = explain(ctl, policy, &subject, &vm, shown, sizeof shown / sizeof shown[0], true);
     }
     policy_free(policy);
     groups_free(&groups);

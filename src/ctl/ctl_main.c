@@ -64,7 +64,8 @@ static void set_option(struct ctl *ctl, int letter)
             *values[i].value = optarg;
 }
 
-/* Reads the options, wherever they stand, and notes in given[] which ones came. -1, or the exit code when that is all. */
+/* Reads the options, wherever they stand, and notes in given[] which ones came. -1, or the exit code when that is
+ * all there is to do. */
 static int read_options(int argc, char *argv[], struct ctl *ctl, bool given[static N_OPTIONS])
 {
     int letter, index = 0;

@@ -78,12 +78,14 @@ def explain(policy, *args, code=OK):
     [], ["frobnicate"], ["--frobnicate"], ["check", "/etc/virtgate"], ["check", "--config"], ["check", "--from", "::1"],
     ["check", "--json=yes"], ["check", "--command", "list"],
     ["explain"], ["explain", "alice"], ["explain", "alice", ""], ["explain", "", "web1"],
-    ["explain", "alice", "web1", "display", "more"], ["explain", "alice", "web1", "root"], ["explain", "alice", "web1", "DISPLAY"],
+    ["explain", "alice", "web1", "display", "more"], ["explain", "alice", "web1", "root"],
+    ["explain", "alice", "web1", "DISPLAY"],
     ["explain", "alice", "web1", "--from", "here"], ["explain", "alice", "web1", "--from", "192.0.2.0/24"],
     ["explain", "alice", "web1", "--at", "noon"], ["explain", "alice", "web1", "--at", "2026-02-30 10:00"],
     ["explain", "alice", "web1", "--uuid", "web1"], ["explain", "alice", "web1", "--groups", "a,,b"],
     ["explain", "alice", "web1", "--groups", "a,"], ["explain", "alice", "web1", "--groups", ","],
-    ["explain", "alice", "--command", "list"], ["explain", "--command"], ["explain", "--command", "list", "--from", "::1"],
+    ["explain", "alice", "--command", "list"], ["explain", "--command"],
+    ["explain", "--command", "list", "--from", "::1"],
     ["explain", "--command", "list", "--groups", ""],
 ])
 def test_a_wrong_line_is_a_usage_error(args):
@@ -274,8 +276,8 @@ def test_explain_with_a_bad_policy(tmp_path):
 
 # --- explain --command -----------------------------------------------------------------------------------------------
 
-SCRIPT = ("sh -c 'which virt-ssh-helper 1>/dev/null 2>&1; if test $? = 0; then     virt-ssh-helper -r 'qemu:///system'; else"
-          "    if 'nc' -q 2>&1 | grep \"requires an argument\" >/dev/null 2>&1; then ARG=-q0;else ARG=;fi;"
+SCRIPT = ("sh -c 'which virt-ssh-helper 1>/dev/null 2>&1; if test $? = 0; then     virt-ssh-helper -r 'qemu:///system';"
+          " else    if 'nc' -q 2>&1 | grep \"requires an argument\" >/dev/null 2>&1; then ARG=-q0;else ARG=;fi;"
           "'nc' $ARG -U /var/run/libvirt/libvirt-sock-ro; fi'")
 
 
@@ -303,8 +305,10 @@ def test_command_is_explained(line, want):
 
 
 @pytest.mark.parametrize("line, reason", [
-    ("", "try help"), ("id", "unknown command"), ("list ; id", "expected list"), ("console web1\nid", "0x0a at offset 12"),
-    ("nc 127.0.0.1 5904; id", "nothing after"), ("console ../web1", "name"), ("caf\u00e9", "0xc3"), ("-x", "unknown command"),
+    ("", "try help"), ("id", "unknown command"), ("list ; id", "expected list"),
+    ("console web1\nid", "0x0a at offset 12"),
+    ("nc 127.0.0.1 5904; id", "nothing after"), ("console ../web1", "name"), ("caf\u00e9", "0xc3"),
+    ("-x", "unknown command"),
 ])
 def test_command_is_refused(line, reason):
     told = answer("explain", "--command", line, code=REFUSED)

@@ -115,7 +115,8 @@ static void reads_structure_not_spelling(void **state)
 {
     static const char *const tcp[] = {
         "nc 127.0.0.1 5904", "'nc' 127.0.0.1 5904", "\"nc\" '127.0.0.1' \"5904\"", "n\\c 127.0.0.1 59'04'",
-        "  nc   127.0.0.1  5904  ", "nc 127.0.0.1 5904;", "/usr/bin/nc.openbsd 127.0.0.1 5904", "ncat -4 127.0.0.1 5904",
+        "  nc   127.0.0.1  5904  ", "nc 127.0.0.1 5904;", "/usr/bin/nc.openbsd 127.0.0.1 5904",
+        "ncat -4 127.0.0.1 5904",
         "netcat -q0 127.0.0.1 5904", "nc -q 0 127.0.0.1 5904", "nc.traditional -6 -q 5 127.0.0.1 5904",
         "virtgate-shell 127.0.0.1 5904", "socat - TCP:127.0.0.1:5904", "socat - TCP:[127.0.0.1]:5904",
         "if command -v socat>/dev/null 2>&1;then socat - TCP:127.0.0.1:5904;else nc 127.0.0.1 5904;fi",
@@ -125,7 +126,8 @@ static void reads_structure_not_spelling(void **state)
         "sh -c \"sh -c 'nc 127.0.0.1 5904'\"",
         "if " NC_PROBE "; then X=-q0; else X=; fi; nc $X 127.0.0.1 5904",
         "X=; if " NC_PROBE "; then X='-q 0'; fi; nc $X 127.0.0.1 5904",
-        NC_PROBE "; if test \"$?\" = 0; then _c9=\"nc -q 0 127.0.0.1 5904\"; else _c9='nc 127.0.0.1 5904'; fi; eval \"$_c9\"",
+        NC_PROBE "; if test \"$?\" = 0; then _c9=\"nc -q 0 127.0.0.1 5904\"; else _c9='nc 127.0.0.1 5904'; fi; "
+                 "eval \"$_c9\"",
         NC_PROBE "; if [ $? = 0 ]; then C='nc -q0 127.0.0.1 5904'; else C='nc 127.0.0.1 5904'; fi; $C",
         "C=nc; $C -q 2>&1 | grep -q 'requires an argument'; $C 127.0.0.1 5904",
         "weird -q 2>&1 | grep -q 'requires an argument'; weird 127.0.0.1 5904",
@@ -142,7 +144,12 @@ static void reads_structure_not_spelling(void **state)
 
 static void kind_comes_from_the_target(void **state)
 {
-    static const struct { const char *line; enum command_kind kind; enum command_target target; bool readonly; } cases[] = {
+    static const struct {
+        const char *line;
+        enum command_kind kind;
+        enum command_target target;
+        bool readonly;
+    } cases[] = {
         { "nc -U /x/libvirt-sock", COMMAND_RPC, BY_NOTHING, false },
         { "nc -U /x/virtqemud-sock-ro", COMMAND_RPC, BY_NOTHING, true },
         { "nc -U /x/virtstoraged-sock", COMMAND_RPC, BY_NOTHING, false },
@@ -195,10 +202,8 @@ static void expect_same(const struct command *a, const struct command *b)
 static void reads_its_own_verbs(void **state)
 {
     static const struct { const char *line; struct command want; } cases[] = {
-        { "help", { .kind = COMMAND_HELP } },
-        { "version", { .kind = COMMAND_VERSION } },
-        { "list", { .kind = COMMAND_LIST } },
-        { "list --json", { .kind = COMMAND_LIST, .json = true } },
+        { "help", { .kind = COMMAND_HELP } }, { "version", { .kind = COMMAND_VERSION } },
+        { "list", { .kind = COMMAND_LIST } }, { "list --json", { .kind = COMMAND_LIST, .json = true } },
         { "info web1", { .kind = COMMAND_INFO, .target = BY_NAME, .vm = "web1" } },
         { "info --json web1", { .kind = COMMAND_INFO, .target = BY_NAME, .json = true, .vm = "web1" } },
         { "display web1", { .kind = COMMAND_DISPLAY, .target = BY_NAME, .vm = "web1" } },
@@ -210,7 +215,8 @@ static void reads_its_own_verbs(void **state)
         { "console --takeover web1 _a-B",
           { .kind = COMMAND_CONSOLE, .target = BY_NAME, .takeover = true, .vm = "web1", .device = "_a-B" } },
         { "console uuid:01020304-0506-0708-090a-0b0c0d0e0f10",
-          { .kind = COMMAND_CONSOLE, .target = BY_UUID, .uuid = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } } } },
+          { .kind = COMMAND_CONSOLE, .target = BY_UUID,
+            .uuid = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } } } },
         { "console list", { .kind = COMMAND_CONSOLE, .target = BY_NAME, .vm = "list" } },
     };
 
@@ -225,8 +231,8 @@ static void names_of_machines_are_narrow(void **state)
 {
     static const char *const good[] = { "a", "0", "_", "@a", "+a", ":a", "uuid", "Uuid:x", "a-", "a..b" };
     static const char *const bad[] = {
-        "", "-", "--help", ".", "..", ".a", "uuid:", "uuid:x", "a b", "a/b", "a;b", "a%b", "a*", "a\n", "a\x7f", "b\xc3\xbcro",
-        "a,b", "a=b", "a\"b", "$a", "~a", "[a]", "a\\b",
+        "", "-", "--help", ".", "..", ".a", "uuid:", "uuid:x", "a b", "a/b", "a;b", "a%b", "a*", "a\n", "a\x7f",
+        "b\xc3\xbcro", "a,b", "a=b", "a\"b", "$a", "~a", "[a]", "a\\b",
     };
     char name[COMMAND_NAME_SIZE + 1];
 

@@ -195,23 +195,26 @@ static void nothing_may_be_added(void **state)
 {
     static const struct refusal ends[] = {
         { "; id", AFTER }, { ";id", AFTER }, { "; nc 127.0.0.1 22", AFTER }, { " && id", "'&'" }, { "&&id", "'&'" },
-        { " & id", "'&'" }, { "&", "'&'" }, { " || id", "expected" }, { "| sh", "expected" },
-        { " | sh", "expected" }, { "> /tmp/x", "redirection" }, { " >/tmp/x", "redirection" },
-        { " >>/tmp/x", "redirection" }, { " >/dev/null", "redirection|expected" }, { " < /etc/passwd", "'<'" },
-        { " <(id)", "'<'" }, { " $(id)", "'$'" }, { "$(id)", "'$'" }, { " ${x}", "'$'" }, { " $x", "before it is set|" AFTER },
+        { " & id", "'&'" }, { "&", "'&'" }, { " || id", "expected" }, { "| sh", "expected" }, { " | sh", "expected" },
+        { "> /tmp/x", "redirection" }, { " >/tmp/x", "redirection" }, { " >>/tmp/x", "redirection" },
+        { " >/dev/null", "redirection|expected" }, { " < /etc/passwd", "'<'" }, { " <(id)", "'<'" },
+        { " $(id)", "'$'" }, { "$(id)", "'$'" }, { " ${x}", "'$'" }, { " $x", "before it is set|" AFTER },
         { " `id`", "'`'" }, { "`id`", "'`'" }, { "\nid", "0x0a" }, { "\rid", "0x0d" }, { "\tid", "0x09" },
-        { " x", "words|sh: expected|expected ;|unknown command|nothing after" }, { " -e /bin/sh", "words|expected ;|sh: expected|a host|unknown|nothing after" },
-        { " #x", "'#'" }, { " *", "'*'" }, { " ?", "'?'" }, { " ~", "'~'" }, { " {a,b}", "'{'" }, { " !", "'!'" },
-        { " ^a^b", "'^'" }, { " \\", "backslash" }, { " '", "single quote" }, { " \"", "double quote" }, { ")", "expected" },
+        { " x", "words|sh: expected|expected ;|unknown command|nothing after" },
+        { " -e /bin/sh", "words|expected ;|sh: expected|a host|unknown|nothing after" }, { " #x", "'#'" },
+        { " *", "'*'" }, { " ?", "'?'" }, { " ~", "'~'" }, { " {a,b}", "'{'" }, { " !", "'!'" }, { " ^a^b", "'^'" },
+        { " \\", "backslash" }, { " '", "single quote" }, { " \"", "double quote" }, { ")", "expected" },
         { " (id)", "expected|parentheses" }, { "; fi", "nothing after|without if|expected" },
         { "; then", "nothing after|without if|expected" }, { " if", "expected|words|unknown command" },
     };
     static const struct refusal starts[] = {
-        { "id; ", "unknown command" }, { "id;", "unknown command" }, { "id && ", "'&'" }, { "id | ", "unknown command" },
-        { "PATH=/tmp ", "of its own" }, { "A=b ", "of its own" }, { "IFS=x;", "assignment to one" }, { "exec ", "unknown command" },
-        { "env ", "unknown command" }, { "sudo ", "unknown command" }, { "! ", "'!'" }, { "{ ", "'{'" }, { "(", "parentheses" },
+        { "id; ", "unknown command" }, { "id;", "unknown command" }, { "id && ", "'&'" },
+        { "id | ", "unknown command" }, { "PATH=/tmp ", "of its own" }, { "A=b ", "of its own" },
+        { "IFS=x;", "assignment to one" }, { "exec ", "unknown command" }, { "env ", "unknown command" },
+        { "sudo ", "unknown command" }, { "! ", "'!'" }, { "{ ", "'{'" }, { "(", "parentheses" },
         { ">/tmp/x ", "redirection" }, { ">/dev/null ", "expected a command" }, { "; ", "expected a command" },
-        { "| ", "expected a command" }, { "$x ", "before it is set" }, { "\\", "between|unknown command|without if|expected" }, { "`id`", "'`'" }, { "time ", "unknown command" },
+        { "| ", "expected a command" }, { "$x ", "before it is set" },
+        { "\\", "between|unknown command|without if|expected" }, { "`id`", "'`'" }, { "time ", "unknown command" },
         { "nc 127.0.0.1 22; ", "nothing after" }, { "\n", "0x0a" }, { "\xff", "0xff" },
     };
     struct row rows[ROWS_MAX];
@@ -256,91 +259,116 @@ static void payloads_are_refused(void **state)
         { "console 'web1", "name" }, { "console web1\\", "name" }, { "\"console\" web1", "unknown command" },
         { "'list'", "unknown command" }, { "l\\ist", "unknown command" }, { "list\\", "backslash" },
         /* C3: operators */
-        { "list;id", "unknown command" }, { "list ; id", "expected list" }, { "list&&id", "'&'" }, { "list && id", "expected list" },
-        { "list||id", "unknown command" }, { "list || id", "expected list" }, { "list|id", "unknown command" },
-        { "list | id", "expected list" }, { "list&id", "'&'" }, { "list & id", "expected list" }, { "list>x", "redirection" },
-        { "list > x", "expected list" }, { "list<x", "'<'" }, { "list 2>&1", "expected list" }, { "display web1;id", "name" },
+        { "list;id", "unknown command" }, { "list ; id", "expected list" }, { "list&&id", "'&'" },
+        { "list && id", "expected list" }, { "list||id", "unknown command" }, { "list || id", "expected list" },
+        { "list|id", "unknown command" }, { "list | id", "expected list" }, { "list&id", "'&'" },
+        { "list & id", "expected list" }, { "list>x", "redirection" }, { "list > x", "expected list" },
+        { "list<x", "'<'" }, { "list 2>&1", "expected list" }, { "display web1;id", "name" },
         { "display web1 ;id", "index" }, { "console web1 a&b", "alias" },
         /* C4: expansion */
-        { "console $(id)", "name" }, { "console `id`", "name" }, { "console ${HOME}", "name" }, { "console $HOME", "name" },
-        { "console $'a'", "name" }, { "console <(id)", "name" }, { "console ~", "name" }, { "console {a,b}", "name" },
-        { "console *", "name" }, { "console ?", "name" }, { "console [ab]", "name" }, { "display !!", "name" },
-        { "$(list)", "'$'" }, { "`list`", "'`'" }, { "$list", "before it is set" }, { "l*", "'*'" },
+        { "console $(id)", "name" }, { "console `id`", "name" }, { "console ${HOME}", "name" },
+        { "console $HOME", "name" }, { "console $'a'", "name" }, { "console <(id)", "name" }, { "console ~", "name" },
+        { "console {a,b}", "name" }, { "console *", "name" }, { "console ?", "name" }, { "console [ab]", "name" },
+        { "display !!", "name" }, { "$(list)", "'$'" }, { "`list`", "'`'" }, { "$list", "before it is set" },
+        { "l*", "'*'" },
         /* C5: functions and assignments */
-        { "A=b console web1", "of its own" }, { "console () web1", "name" }, { "console() { id; }", "unknown command" }, { "nc() { id; }", "found 0 words" },
-        { "PATH=/tmp list", "of its own" }, { "BASH_ENV=/tmp/x; list", "assignment to one" }, { "A=b", "connects" },
-        { "A=$HOME; nc -U /x", "'$'" }, { "A=`id`; nc -U /x", "'`'" }, { "A=\"`id`\"; nc -U /x", "'`'" },
+        { "A=b console web1", "of its own" }, { "console () web1", "name" }, { "console() { id; }", "unknown command" },
+        { "nc() { id; }", "found 0 words" }, { "PATH=/tmp list", "of its own" },
+        { "BASH_ENV=/tmp/x; list", "assignment to one" }, { "A=b", "connects" }, { "A=$HOME; nc -U /x", "'$'" },
+        { "A=`id`; nc -U /x", "'`'" }, { "A=\"`id`\"; nc -U /x", "'`'" },
         /* C6: separators */
         { "console  web1", "one blank" }, { " console web1", "one blank" }, { "console web1 ", "one blank" },
         { "console web1  serial0", "one blank" }, { "list ", "one blank" }, { " list", "one blank" },
-        { "console\tweb1", "0x09" }, { "console\xc2\xa0web1", "0xc2" }, { "console", "one blank" }, { "list --json x", "one blank" },
-        { "console web1 a b", "one blank" }, { "display a 1 2", "one blank" }, { "info a b", "one blank" },
-        { "console --takeover a b c", "one blank" }, { "console --takeover", "one blank" }, { "help me", "one blank" },
+        { "console\tweb1", "0x09" }, { "console\xc2\xa0web1", "0xc2" }, { "console", "one blank" },
+        { "list --json x", "one blank" }, { "console web1 a b", "one blank" }, { "display a 1 2", "one blank" },
+        { "info a b", "one blank" }, { "console --takeover a b c", "one blank" }, { "console --takeover", "one blank" },
+        { "help me", "one blank" },
         /* C7: options */
-        { "console --help", "name" }, { "console -h", "name" }, { "console --", "name" }, { "console -oProxyCommand=x", "name" },
-        { "console --config=/x", "name" }, { "console --debugger", "name" }, { "console -c", "name" }, { "console -", "name" },
-        { "console web1 --takeover", "alias" }, { "console --force web1", "name" }, { "console --takeover -x", "name" },
-        { "list -a", "expected list" }, { "list --json=1", "expected list" }, { "--help", "unknown command" },
-        { "-c id", "unknown command" }, { "display --json web1", "index" }, { "console web1 -a", "alias" },
-        { "info --takeover web1", "one blank" }, { "info web1 --json", "one blank" }, { "display web1 -1", "index" },
-        { "display web1 +1", "index" }, { "display web1 01", "index" }, { "display web1 256", "index" },
-        { "display web1 1x", "index" }, { "display web1 4294967296", "index" },
+        { "console --help", "name" }, { "console -h", "name" }, { "console --", "name" },
+        { "console -oProxyCommand=x", "name" }, { "console --config=/x", "name" }, { "console --debugger", "name" },
+        { "console -c", "name" }, { "console -", "name" }, { "console web1 --takeover", "alias" },
+        { "console --force web1", "name" }, { "console --takeover -x", "name" }, { "list -a", "expected list" },
+        { "list --json=1", "expected list" }, { "--help", "unknown command" }, { "-c id", "unknown command" },
+        { "display --json web1", "index" }, { "console web1 -a", "alias" }, { "info --takeover web1", "one blank" },
+        { "info web1 --json", "one blank" }, { "display web1 -1", "index" }, { "display web1 +1", "index" },
+        { "display web1 01", "index" }, { "display web1 256", "index" }, { "display web1 1x", "index" },
+        { "display web1 4294967296", "index" },
         /* C8: paths in the place of names */
-        { "console ..", "name" }, { "console ../x", "name" }, { "console /etc/passwd", "name" }, { "console a/../b", "name" },
-        { "console %2e%2e", "name" }, { "console .", "name" }, { "console .x", "name" }, { "console web1 ../x", "alias" },
-        { "nc -U /run/libvirt/../x", "absolute" }, { "nc -U /%2e%2e/x", "'%2e|absolute" }, { "nc -U /a/.", "absolute" },
-        { "nc -U /a/", "absolute" }, { "nc -U /", "absolute" }, { "nc -U ''", "absolute" }, { "nc -U '/a b'", "absolute" },
+        { "console ..", "name" }, { "console ../x", "name" }, { "console /etc/passwd", "name" },
+        { "console a/../b", "name" }, { "console %2e%2e", "name" }, { "console .", "name" }, { "console .x", "name" },
+        { "console web1 ../x", "alias" }, { "nc -U /run/libvirt/../x", "absolute" },
+        { "nc -U /%2e%2e/x", "'%2e|absolute" }, { "nc -U /a/.", "absolute" }, { "nc -U /a/", "absolute" },
+        { "nc -U /", "absolute" }, { "nc -U ''", "absolute" }, { "nc -U '/a b'", "absolute" },
         { "nc -U /a,fork", "absolute|','" }, { "socat - UNIX-CONNECT:/a,fork", "absolute|','" },
         { "nc -U /run/virtgate/broker.sock", "display/UUID" }, { "nc -U /run/virtgate/display", "display/UUID" },
-        { "nc -U /run/virtgate/display/" UUID, "display/UUID" }, { "nc -U /run/virtgate/display/" UUID "/256", "display/UUID" },
-        { "nc -U /run/virtgate/display/" UUID "/0/0", "display/UUID" }, { "nc -U /run/virtgate/" UUID "/0", "display/UUID" },
-        { "nc -U /run/virtgate/display/" UUID "/00", "display/UUID" }, { "nc -U /run/virtgate/display/web1/0", "display/UUID" },
+        { "nc -U /run/virtgate/display/" UUID, "display/UUID" },
+        { "nc -U /run/virtgate/display/" UUID "/256", "display/UUID" },
+        { "nc -U /run/virtgate/display/" UUID "/0/0", "display/UUID" },
+        { "nc -U /run/virtgate/" UUID "/0", "display/UUID" },
+        { "nc -U /run/virtgate/display/" UUID "/00", "display/UUID" },
+        { "nc -U /run/virtgate/display/web1/0", "display/UUID" },
         { "nc -U /run/libvirt/libvirt-admin-sock", "for clients" }, { "nc -U /x/virtqemud-admin-sock", "for clients" },
-        { "nc -U /run/libvirt/virtlogd-sock", "for clients" }, { "nc -U /run/libvirt/virtlockd-sock-ro", "for clients" },
+        { "nc -U /run/libvirt/virtlogd-sock", "for clients" },
+        { "nc -U /run/libvirt/virtlockd-sock-ro", "for clients" },
         { "virt-ssh-helper 'qemu:///system?socket=/x/virtlogd-sock'", "socket=" },
         { "virt-ssh-helper 'qemu:///system?socket=/x/libvirt-sock&socket=/y/libvirt-sock'", "socket=" },
         { "virt-ssh-helper 'qemu:///system?socket=%2Fx%2F%2e%2e%2Flibvirt-sock'", "socket=" },
         { "virt-ssh-helper 'qemu:///system?socket=/libvirt-sock%00'", "socket=" },
         /* C9: nearly the same word */
-        { "LIST", "unknown command" }, { "List", "unknown command" }, { "lists", "unknown command" }, { "lis", "unknown command" },
-        { "console UUID:" UUID "x y z", "one blank" }, { "console uuid:", "name" }, { "console uuid:" UUID "0", "name" },
-        { "console uuid:web1", "name" }, { "console uuid:{" UUID "}", "name" }, { "nca 127.0.0.1 5904", "unknown command" },
-        { "/bin/sh 127.0.0.1 22", "unknown command" }, { "ssh 127.0.0.1 22", "unknown command" }, { "nc.openbsd", "found 0 words" },
+        { "LIST", "unknown command" }, { "List", "unknown command" }, { "lists", "unknown command" },
+        { "lis", "unknown command" }, { "console UUID:" UUID "x y z", "one blank" }, { "console uuid:", "name" },
+        { "console uuid:" UUID "0", "name" }, { "console uuid:web1", "name" }, { "console uuid:{" UUID "}", "name" },
+        { "nca 127.0.0.1 5904", "unknown command" }, { "/bin/sh 127.0.0.1 22", "unknown command" },
+        { "ssh 127.0.0.1 22", "unknown command" }, { "nc.openbsd", "found 0 words" },
         /* C12: other names of descriptors and processes */
         { "console /dev/fd/0", "name" }, { "console /proc/self/fd/0", "name" }, { "console web1 /dev/fd/0", "alias" },
         { "nc -U /dev/fd/../x", "absolute" }, { "sh /dev/stdin", "sh: expected" }, { "sh -c", "sh: expected" },
         { "sh -c ''", "expected a command" }, { "sh -c ' '", "expected a command" }, { "sh", "sh: expected" },
         { "sh -c \"sh -c \\\"sh -c 'nc 127.0.0.1 5904'\\\"\"", "at most 2 times" },
         /* C21: bytes */
-        { "console b\xc3\xbcro", "0xc3 at offset 9" }, { "console \xc0\xaf", "0xc0" }, { "console a\xe2\x80\xae", "0xe2" },
-        { "console a\x7f", "0x7f" }, { "console a\x1b[0m", "0x1b" }, { "console \xef\xbd\x81", "0xef" }, { "\xef\xbb\xbflist", "0xef" },
+        { "console b\xc3\xbcro", "0xc3 at offset 9" }, { "console \xc0\xaf", "0xc0" },
+        { "console a\xe2\x80\xae", "0xe2" }, { "console a\x7f", "0x7f" }, { "console a\x1b[0m", "0x1b" },
+        { "console \xef\xbd\x81", "0xef" }, { "\xef\xbb\xbflist", "0xef" },
         /* a script of the known kind that does something else */
         { "if which virt-ssh-helper >/dev/null; then nc 127.0.0.1 5904; fi", "another does not" },
         { "which virt-ssh-helper", "connects" }, { "grep -q 'requires an argument'", "grep: expected" },
         { "nc -q", "| grep" }, { "nc -q 2>&1 | nc 127.0.0.1 5904", "no redirection" }, { "nc -q | nc -q", "| grep" },
-        { "nc 127.0.0.1 5904 | grep -q 'requires an argument'", "no redirection" }, { "nc 127.0.0.1 5904 >/dev/null", "redirection" },
-        { "nc 127.0.0.1 5904 2>&1", "redirection" }, { "(nc 127.0.0.1 5904)", "parentheses" }, { "(command -v socat", "parentheses" },
+        { "nc 127.0.0.1 5904 | grep -q 'requires an argument'", "no redirection" },
+        { "nc 127.0.0.1 5904 >/dev/null", "redirection" }, { "nc 127.0.0.1 5904 2>&1", "redirection" },
+        { "(nc 127.0.0.1 5904)", "parentheses" }, { "(command -v socat", "parentheses" },
         { "(command -v socat; id)", "parentheses" }, { "((command -v socat))", "expected a command" },
         { "test $? = 0; nc 127.0.0.1 5904", "after a probe" }, { "$? 127.0.0.1 5904", "in a test only" },
-        { "socat - TCP:::1:5904", "brackets" }, { "socat - TCP:[::1:5904", "a host" }, { "socat - TCP:127.0.0.1", "TCP:HOST:PORT" },
-        { "socat - TCP:5904", "TCP:HOST:PORT" }, { "socat - 'TCP:127.0.0.1:5904,fork'", "a port" }, { "socat - TCP::5904", "a host" },
+        { "socat - TCP:::1:5904", "brackets" }, { "socat - TCP:[::1:5904", "a host" },
+        { "socat - TCP:127.0.0.1", "TCP:HOST:PORT" }, { "socat - TCP:5904", "TCP:HOST:PORT" },
+        { "socat - 'TCP:127.0.0.1:5904,fork'", "a port" }, { "socat - TCP::5904", "a host" },
         { "socat - EXEC:/bin/sh", "expected TCP" }, { "socat EXEC:/bin/sh TCP:127.0.0.1:5904", "socat: expected -" },
         { "nc -- 127.0.0.1 5904", "once each" }, { "nc -127.0.0.1 5904", "once each" }, { "nc 127.0.0.1 -1", "a port" },
-        { "virt-ssh-helper ''", "local URI" }, { "virt-ssh-helper", "found 0 words" }, { "virt-ssh-helper -V", "local URI" },
-        { "virt-ssh-helper -r", "found 1 words|found 0" }, { "virt-ssh-helper qemu+ssh:///system", "local URI" },
-        { "virt-ssh-helper qemu://other/system", "local URI" }, { "virt-ssh-helper qemu:///system x", "found 2 words" },
-        { "C='nc * 5904'; $C", "no pattern" }, { "C=; $C", "only empty variables" }, { "C='nc 127.0.0.1 5904'; \"$C\"", "unknown" },
-        { "C='nc 127.0.0.1'; $C 5904; $C 5905", "nothing after" }, { "eval eval nc", "eval: expected" }, { "eval 'eval nc'", "within eval" },
-        { "nc 127.0.0.1 5904;;", "nothing after" }, { "A=b;;nc -U /x", "expected a command" }, { "if; then nc -U /x; fi", "expected a command" },
+        { "virt-ssh-helper ''", "local URI" }, { "virt-ssh-helper", "found 0 words" },
+        { "virt-ssh-helper -V", "local URI" }, { "virt-ssh-helper -r", "found 1 words|found 0" },
+        { "virt-ssh-helper qemu+ssh:///system", "local URI" }, { "virt-ssh-helper qemu://other/system", "local URI" },
+        { "virt-ssh-helper qemu:///system x", "found 2 words" }, { "C='nc * 5904'; $C", "no pattern" },
+        { "C=; $C", "only empty variables" }, { "C='nc 127.0.0.1 5904'; \"$C\"", "unknown" },
+        { "C='nc 127.0.0.1'; $C 5904; $C 5905", "nothing after" }, { "eval eval nc", "eval: expected" },
+        { "eval 'eval nc'", "within eval" }, { "nc 127.0.0.1 5904;;", "nothing after" },
+        { "A=b;;nc -U /x", "expected a command" }, { "if; then nc -U /x; fi", "expected a command" },
         { "if which virt-nc; then; nc -U /x; fi", "expected a command" }, { "then", "unknown command" },
         { "a=1;b=1;c=1;d=1;e=1;f=1;g=1;h=1;i=1;nc -U /x", "at most 8" }, { "22>/dev/null nc -U /x", "redirection" },
-        { "if A=b; then nc -U /x; else nc -U /x; fi", "of its own" }, { "A=b | grep -q 'requires an argument'", "of its own" },
-        { "A=b >/dev/null; nc -U /x", "of its own" },
+        { "if A=b; then nc -U /x; else nc -U /x; fi", "of its own" },
+        { "A=b | grep -q 'requires an argument'", "of its own" }, { "A=b >/dev/null; nc -U /x", "of its own" },
         { "if which virt-nc; then C='which virt-nc'; else C='nc -U /x'; fi; $C; nc -U /x", "another does not" },
+        { "which virt-nc | grep -q 'requires an argument'; nc -U /x", "no '" },
+        { "nc -q | which virt-nc; nc -U /x", "no '" },
+        { "if which virt-nc; then which virt-nc; else A=b; fi; test $? = 0; nc -U /x", "after a probe" },
+        { "A='nc -U /x'; eval \"$A\" >/dev/null", "no redirection" },
+        { "A='nc -U /x'; eval \"$A\" | grep -q x", "no redirection" },
+        { "which virt-nc; test $? = 0 >/dev/null; nc -U /x", "expected test" },
+        { "which virt-nc; test $? = 0 | grep -q 'requires an argument'; nc -U /x", "expected test" },
+        { "A=5904;nc 127.0.0.1 \"$A- ", "whole word" }, { "''A=b; nc -U /x", "unknown command" },
+        { "nc 127.0.0.1 $1", "whole word" }, { "A2345678901234567890123456789012=b; nc -U /x", "assignment to one" },
         { "socat - TCP:-x:5904", "a host" }, { "A=::1; sh -c 'nc $A 5904'", "before it is set" },
         { "sh -c 'A=b'", "that connects" }, { "'' -q | grep -q 'requires an argument'; '' -U /x", "program's name" },
         { "-x -q | grep -q 'requires an argument'; -x -U /x", "program's name" },
-        { "if which virt-nc; then virt-ssh-helper qemu:///system; else virt-ssh-helper -r qemu:///system; fi", "two ways" },
+        { "if which virt-nc; then virt-ssh-helper xen:///; else virt-ssh-helper -r xen:///; fi", "two ways" },
         { "if which virt-nc; then virt-ssh-helper qemu:///system; else virt-ssh-helper xen:///; fi", "two ways" },
     };
 
@@ -376,12 +404,14 @@ static char *times(const char *part, size_t n)
 static void size_is_bounded(void **state)
 {
     static const struct { const char *part; size_t n; const char *why; } cases[] = {
-        { "a", 65536, "4096 bytes" }, { "a", 65537, "65536 bytes" }, { "a", 4096, "unknown command" }, { "a", 4097, "4096 bytes" },
-        { "a ", 10000, "4096 bytes" }, { "a ", 2000, "64 words" }, { "' '", 1300, "unknown command" }, { ";", 4096, "expected a command" },
-        { "a;", 2000, "unknown command" }, { "A=b;", 1000, "64 words" }, { "if ", 1300, "none in a condition" },
-        { "(", 4096, "expected a command" }, { "if which virt-nc;then ", 100, "at most 4 ifs" }, { "sh -c ", 600, "64 words" },
-        { "which virt-nc;", 200, "16 commands" }, { "$a", 2000, "whole word" }, { "$a ", 1300, "64 words" }, { "\\\\", 2048, "unknown command" },
-        { "'", 4095, "single quote" }, { "\"", 4095, "double quote" }, { "\"$", 2000, "whole word" }, { "a=", 2048, "connects" }, { " ", 65536, "try help" },
+        { "a", 65536, "4096 bytes" }, { "a", 65537, "65536 bytes" }, { "a", 4096, "unknown command" },
+        { "a", 4097, "4096 bytes" }, { "a ", 10000, "4096 bytes" }, { "a ", 2000, "64 words" },
+        { "' '", 1300, "unknown command" }, { ";", 4096, "expected a command" }, { "a;", 2000, "unknown command" },
+        { "A=b;", 1000, "64 words" }, { "if ", 1300, "none in a condition" }, { "(", 4096, "expected a command" },
+        { "if which virt-nc;then ", 100, "at most 4 ifs" }, { "sh -c ", 600, "64 words" },
+        { "which virt-nc;", 200, "16 commands" }, { "$a", 2000, "whole word" }, { "$a ", 1300, "64 words" },
+        { "\\\\", 2048, "unknown command" }, { "'", 4095, "single quote" }, { "\"", 4095, "double quote" },
+        { "\"$", 2000, "whole word" }, { "a=", 2048, "connects" }, { " ", 65536, "try help" },
         { "console ", 512, "one blank" },
     };
 
@@ -393,13 +423,26 @@ static void size_is_bounded(void **state)
     }
 }
 
+static void variables_fill_no_more_than_their_room(void **state)
+{
+    char *text = times("b", 1300), line[LINE_SIZE];
+
+    (void)state;
+    snprintf(line, sizeof line, "A=%s; nc $A $A $A $A", text);
+    refused(line, "4096 bytes with its variables");
+    snprintf(line, sizeof line, "A='B=%s'; eval \"$A\"; eval \"$A\"; eval \"$A\"; eval \"$A\"; nc -U /x", text);
+    refused(line, "values of the variables are too long");
+    free(text);
+}
+
 static void fields_are_bounded(void **state)
 {
     static const struct { const char *before; size_t most; const char *after, *why; } cases[] = {
-        { "console ", COMMAND_NAME_SIZE - 1, "", "name" },        { "console a ", COMMAND_DEVICE_SIZE - 1, "", "alias" },
-        { "nc ", COMMAND_HOST_SIZE - 1, " 1", "a host" },         { "nc -U /", COMMAND_PATH_SIZE - 2, "", "absolute" },
+        { "console ", COMMAND_NAME_SIZE - 1, "", "name" }, { "console a ", COMMAND_DEVICE_SIZE - 1, "", "alias" },
+        { "nc ", COMMAND_HOST_SIZE - 1, " 1", "a host" }, { "nc -U /", COMMAND_PATH_SIZE - 2, "", "absolute" },
         { "virt-ssh-helper q:///", COMMAND_PATH_SIZE - 6, "", "511 bytes" },
-        { "socat - TCP:", COMMAND_HOST_SIZE - 1, ":1", "a host" }, { "socat - TCP:[", COMMAND_HOST_SIZE - 1, "]:1", "a host|TCP:HOST" },
+        { "socat - TCP:", COMMAND_HOST_SIZE - 1, ":1", "a host" },
+        { "socat - TCP:[", COMMAND_HOST_SIZE - 1, "]:1", "a host|TCP:HOST" },
     };
     char line[LINE_SIZE], why[COMMAND_WHY_SIZE];
     struct command command;
@@ -449,8 +492,9 @@ static void unquote(char *out, const char *line)
 static void mutate(char line[static LINE_SIZE], uint32_t *seed)
 {
     static const char *const parts[] = {
-        "'", "\"", "\\", ";", "|", "&", "$", "`", "(", ")", ">", "<", " ", "-r", "-ro", "-U ", "nc ", "sh -c ", "; fi", "$ARG",
-        "$CMD", "127.0.0.2", "5999", "/x.sock", "else ", "if ", "then ", "ARG=", "-q", "eval ", "2>&1", "[", "]", "=", "0", "/",
+        "'", "\"", "\\", ";", "|", "&", "$", "`", "(", ")", ">", "<", " ", "-r", "-ro", "-U ", "nc ", "sh -c ", "; fi",
+        "$ARG", "$CMD", "127.0.0.2", "5999", "/x.sock", "else ", "if ", "then ", "ARG=", "-q", "eval ", "2>&1", "[",
+        "]", "=", "0", "/",
     };
     char copy[LINE_SIZE];
     size_t len = strlen(line), at = chance(seed, (uint32_t)len), to = at + chance(seed, 12);
@@ -460,7 +504,8 @@ static void mutate(char line[static LINE_SIZE], uint32_t *seed)
     snprintf(copy, sizeof copy, "%s", line);
     switch (chance(seed, 4)) {
     case 0: /* put in */
-        snprintf(line, LINE_SIZE, "%.*s%s%.1500s", (int)at, copy, parts[chance(seed, sizeof parts / sizeof parts[0])], copy + at);
+        snprintf(line, LINE_SIZE, "%.*s%s%.1500s", (int)at, copy,
+                 parts[chance(seed, sizeof parts / sizeof parts[0])], copy + at);
         break;
     case 1: /* cut out */
         snprintf(line, LINE_SIZE, "%.*s%s", (int)at, copy, copy + to);
@@ -523,6 +568,7 @@ int main(void)
         cmocka_unit_test(payloads_are_refused),
         cmocka_unit_test(emptiness_is_refused),
         cmocka_unit_test(size_is_bounded),
+        cmocka_unit_test(variables_fill_no_more_than_their_room),
         cmocka_unit_test(fields_are_bounded),
         cmocka_unit_test(values_of_variables_are_bounded),
         cmocka_unit_test(chance_makes_no_other_target),
