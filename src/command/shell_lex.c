@@ -181,24 +181,31 @@ static int read_word(struct shell_lex *lex)
 
 /* --- operators --------------------------------------------------------------------------------------------------- */
 
-static bool follows(const struct shell_lex *lex, const char *text)
+/* text, and then one of the ends or the end. */
+static bool follows(const struct shell_lex *lex, const char *text, const char *ends)
 {
     size_t n = strlen(text);
 
-    return strncmp(lex->text + lex->at, text, n) == 0 && strchr(WORD_ENDS, lex->text[lex->at + n]);
+    return strncmp(lex->text + lex->at, text, n) == 0 && strchr(ends, lex->text[lex->at + n]);
+}
+
+/* In "2>&1>" the 1 belongs to what follows, and the shell finds nothing after the &. */
+static bool at_duplicate(const struct shell_lex *lex)
+{
+    return follows(lex, "2>&1", " ;|)");
 }
 
 static int read_redirect(struct shell_lex *lex)
 {
     lex->token = TOKEN_REDIRECT;
-    if (follows(lex, "2>&1")) {
+    if (at_duplicate(lex)) {
         lex->at += strlen("2>&1");
         return 0;
     }
     lex->at += peek(lex) == '1' ? 2 : 1;
     while (peek(lex) == ' ')
         lex->at++;
-    if (!follows(lex, "/dev/null"))
+    if (!follows(lex, "/dev/null", WORD_ENDS))
         return why_set(lex->why, "expected no redirection but 2>&1 and >/dev/null");
     lex->at += strlen("/dev/null");
     return 0;
@@ -206,7 +213,7 @@ static int read_redirect(struct shell_lex *lex)
 
 static bool at_redirect(const struct shell_lex *lex)
 {
-    return peek(lex) == '>' || (peek(lex) == '1' && lex->text[lex->at + 1] == '>') || follows(lex, "2>&1");
+    return peek(lex) == '>' || (peek(lex) == '1' && lex->text[lex->at + 1] == '>') || at_duplicate(lex);
 }
 
 int shell_lex_next(struct shell_lex *lex)

@@ -7,7 +7,7 @@
 
 #include "command/plan.h"
 
-/* 0 and the request, or -EINVAL and why. Time in proportion to the text, some 40 KiB of stack. */
+/* 0 and the request, or -EINVAL and why. Time in proportion to the text, some 60 KiB of stack. */
 int shell_walk(const char *text, struct command *ret, char why[static COMMAND_WHY_SIZE]);
 
 #endif

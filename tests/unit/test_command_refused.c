@@ -141,6 +141,8 @@ static const struct { const char *what, *with, *why; size_t least; const char *i
     { "/dev/null", "/dev/tcp", "redirection", 1, "" },
     { "/dev/null", "/dev/nullx", "redirection", 1, "" },
     { "2>&1", "2>&0", "redirection", 1, "" },
+    { "2>&1", "2>&1>/dev/null", "redirection", 1, "" },
+    { "2>&1", "2>&12", "redirection", 1, "" },
     { "2>&1", "2>/tmp/x", "redirection", 1, "" },
     { "2>&1", "&>/dev/null", "'&'", 1, "" },
     { "ARG=-q0", "ARG=-e", "once each", 1, "" },
