@@ -64,7 +64,7 @@ make_accounts() {
         rm -rf /home/$user
     done
     if [ -e $conf ] && command -v systemd-sysusers > /dev/null; then
-        systemd-sysusers $conf > /dev/null
+        systemd-sysusers $conf > /run/sysusers.log 2>&1 || { cat /run/sysusers.log >&2; false; }
     fi
     getent group virtgate-users > /dev/null || groupadd --system virtgate-users
     getent passwd virtgate > /dev/null || useradd --system --user-group --groups libvirt --no-create-home \

@@ -1,0 +1,12 @@
+"""End-to-end tests: run inside a sandbox (`tests/sandbox --up`), all but those of the sandbox itself."""
+import os
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "lib"))
+sys.dont_write_bytecode = True
+
+INSIDE = os.environ.get("VIRTGATE_SANDBOX") == "1"
+# The others log in, start VMs and change accounts: never on the machine itself.
+collect_ignore = [str(path) for path in HERE.glob("test_*.py") if (path.name == "test_sandbox.py") == INSIDE]
