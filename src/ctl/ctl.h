@@ -4,6 +4,7 @@
 #define VG_CTL_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "policy/policy.h"
 
@@ -21,6 +22,7 @@ struct ctl {
 int ctl_check(const struct ctl *ctl);
 int ctl_explain(const struct ctl *ctl);
 int ctl_explain_command(const struct ctl *ctl);
+int ctl_reload(const struct ctl *ctl);
 
 /* One line on standard error: "virtgatectl: NAME: ...". Returns EX_USAGE. */
 int ctl_usage_error(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -28,8 +30,8 @@ int ctl_usage_error(const struct ctl *ctl, const char *format, ...) __attribute_
 /* Where the policy is: --config, or the built-in folder. */
 const char *ctl_config(const struct ctl *ctl);
 
-/* Loads the policy; every error of it goes out, in ctl's format (--json: an object on standard output, as that of
- * `check`). EX_OK and *ret, or the exit code: EX_NOINPUT when there is nothing at that path, EX_CONFIG, EX_OSERR. */
-int ctl_load_policy(const struct ctl *ctl, struct policy **ret);
+/* Loads the policy; every error of it goes out, a line each to errors_to (line 0: the file as a whole), or with --json as
+ * an object on standard output, as `check --json` prints it. EX_OK and *ret, or the exit code: EX_CONFIG, EX_OSERR. */
+int ctl_load_policy(const struct ctl *ctl, FILE *errors_to, struct policy **ret);
 
 #endif

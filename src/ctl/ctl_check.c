@@ -29,7 +29,7 @@ int ctl_check(const struct ctl *ctl)
 
     if (ctl->argc > 0)
         return ctl_usage_error(ctl, "expected no words; the path goes after --config");
-    int code = ctl_load_policy(ctl, &policy);
+    int code = ctl_load_policy(ctl, stdout, &policy);
     if (code != EX_OK)
         return code;
     print_ok(ctl, policy_n_rules(policy));

@@ -204,7 +204,7 @@ int ctl_explain(const struct ctl *ctl)
     if (code == EX_OK)
         code = read_subject(ctl, &subject, &groups);
     if (code == EX_OK)
-        code = ctl_load_policy(ctl, &policy);
+        code = ctl_load_policy(ctl, stderr, &policy);
     if (code == EX_OK) {
         struct vm vm = { .name = ctl->argv[1], .uuid = ctl->uuid ? &uuid : NULL };
         if (ctl->argc == 3)

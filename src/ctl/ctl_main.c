@@ -17,6 +17,7 @@ static const struct {
     { "explain", "explain USER VM [RIGHT] [--groups A,B] [--from ADDRESS] [--at TIME] [--uuid UUID]\n"
       "                   [--config PATH] [--json]\n"
       "       virtgatectl explain --command STRING [--json]", "Cjgfauc", ctl_explain },
+    { "reload", "reload [--json]", "j", ctl_reload },
 };
 
 static const struct option options[] = {

@@ -13,14 +13,11 @@ const char *ctl_config(const struct ctl *ctl)
     return ctl->config ? ctl->config : VG_SYSCONFDIR;
 }
 
-static void print_text(const struct policy_errors *errors)
+static void print_text(FILE *out, const struct policy_errors *errors)
 {
     for (size_t i = 0; i < errors->n; i++) {
         const struct policy_error *error = &errors->list[i];
-        if (error->line > 0)
-            fprintf(stderr, "%s:%u: %s\n", error->file, error->line, error->message);
-        else
-            fprintf(stderr, "%s: %s\n", error->file, error->message);
+        fprintf(out, "%s:%u: %s\n", error->file, error->line, error->message);
     }
 }
 
@@ -44,7 +41,7 @@ static void print_json(const struct policy_errors *errors)
     json_end(&json);
 }
 
-int ctl_load_policy(const struct ctl *ctl, struct policy **ret)
+int ctl_load_policy(const struct ctl *ctl, FILE *errors_to, struct policy **ret)
 {
     struct policy_errors errors = { 0 };
     /* A copy that is checked before it is installed belongs to whoever wrote it; what is installed, to root alone. */
@@ -57,9 +54,7 @@ int ctl_load_policy(const struct ctl *ctl, struct policy **ret)
     else if (ctl->json)
         print_json(&errors);
     else
-        print_text(&errors);
+        print_text(errors_to, &errors);
     policy_errors_free(&errors);
-    if (r != -EINVAL)
-        return EX_OSERR;
-    return access(ctl_config(ctl), F_OK) < 0 && errno == ENOENT ? EX_NOINPUT : EX_CONFIG;
+    return r == -EINVAL ? EX_CONFIG : EX_OSERR;
 }

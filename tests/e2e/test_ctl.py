@@ -16,7 +16,7 @@ import pytest
 CTL = os.environ.get("VIRTGATECTL") or shutil.which("virtgatectl")
 pytestmark = pytest.mark.skipif(not CTL, reason="needs virtgatectl (VIRTGATECTL or PATH)")
 
-OK, USAGE, NO_INPUT, IO_ERROR, REFUSED, CONFIG = 0, 64, 66, 74, 77, 78
+OK, USAGE, IO_ERROR, REFUSED, CONFIG = 0, 64, 74, 77, 78
 UUID = "6b0d7b4e-52c6-4a2f-9d8e-0123456789ab"
 RIGHTS = ["display", "serial", "power", "takeover"]
 EXPLAIN_KEYS = ["user", "vm", "right", "allowed", "rule", "reason"]
@@ -151,8 +151,8 @@ def test_check_folder(tmp_path, policy):
 def test_check_bad(tmp_path):
     path = write(tmp_path / "bad.ini", "[user alice]\ndisplay = web1\nfly = web1\n\n[moon]\n")
     done = ctl("check", "--config", path)
-    assert (done.returncode, done.stdout) == (CONFIG, "")
-    lines = done.stderr.splitlines()
+    assert (done.returncode, done.stderr) == (CONFIG, "")
+    lines = done.stdout.splitlines()
     assert lines[0].startswith(f"{path}:3: ") and lines[1].startswith(f"{path}:5: ")
     told = answer("check", "--config", path, code=CONFIG)
     assert list(told) == ["ok", "rules", "errors"]
@@ -164,9 +164,9 @@ def test_check_bad(tmp_path):
 def test_check_nothing_there(tmp_path):
     path = str(tmp_path / "none.ini")
     done = ctl("check", "--config", path)
-    assert (done.returncode, done.stdout) == (NO_INPUT, "")
-    assert done.stderr.startswith(path + ": ")
-    told = answer("check", "--config", path, code=NO_INPUT)
+    assert (done.returncode, done.stderr) == (CONFIG, "")
+    assert done.stdout.startswith(path + ":0: ")
+    told = answer("check", "--config", path, code=CONFIG)
     assert told["errors"][0]["line"] == 0
 
 
@@ -179,7 +179,7 @@ def test_check_writable_by_others(tmp_path, mode):
     path = write(tmp_path / "virtgate.ini", POLICY, mode)
     done = ctl("check", "--config", path)
     assert done.returncode == CONFIG
-    assert done.stderr.startswith(path + ": ")
+    assert done.stdout.startswith(path + ":0: ")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a file away")
@@ -270,7 +270,7 @@ def test_explain_with_a_bad_policy(tmp_path):
     assert (done.returncode, done.stdout) == (CONFIG, "")
     assert done.stderr.startswith(f"{path}:1: ")
     assert answer("explain", NOBODY, "web1", "--config", path, code=CONFIG)["ok"] is False
-    assert ctl("explain", NOBODY, "web1", "--config", path + "x").returncode == NO_INPUT
+    assert ctl("explain", NOBODY, "web1", "--config", path + "x").returncode == CONFIG
 
 
 # --- explain --command -----------------------------------------------------------------------------------------------
