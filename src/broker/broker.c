@@ -50,6 +50,7 @@ int broker_reload(struct broker *broker, char why[static VERDICT_TEXT_SIZE])
     tzset(); /* hours are local time, and the zone may have changed too */
     policy_free(broker->policy);
     broker->policy = policy;
+    workers_set_uri(broker->workers, policy_settings(policy)->uri);
     log_say(LOG_INFO, "reload: %zu rules in force", policy_n_rules(policy));
     sessions_look(broker);
     return 0;
@@ -117,7 +118,8 @@ static int set_up_events(struct broker *broker, const char *session_path)
     if (r >= 0)
         r = sd_event_add_io(broker->event, NULL, answers, EPOLLIN, serve_identities, broker);
     if (r >= 0)
-        r = workers_new(broker->event, session_path, WORKERS_AHEAD, &broker->workers);
+        r = workers_new(broker->event, session_path, policy_settings(broker->policy)->uri, WORKERS_AHEAD,
+                        &broker->workers);
     if (r >= 0)
         r = sd_event_add_io(broker->event, NULL, broker->listener, EPOLLIN, serve_accept, broker);
     if (r >= 0)

@@ -10,25 +10,31 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/text.h"
+#include "policy/policy.h"
 
 #define AHEAD_MAX 16
+#define REFILL_FIRST_USEC 40000 /* after a request: by then its session is open */
+#define REFILL_NEXT_USEC 20000
 
 struct workers {
     sd_event *event;
     sd_event_source *refill;
     const char *path;
+    char uri[POLICY_URI_SIZE];
     unsigned ahead, n;
     struct worker waiting[AHEAD_MAX]; /* the oldest first */
 };
 
 /* The child's descriptor 3 is its socket; all others of ours are close-on-exec. It gets no environment: libvirt reads
  * LIBVIRT_*, XDG_* and HOME. */
-static int spawn(const char *path, int socket, pid_t *ret_pid)
+static int spawn(const char *path, const char *uri, int socket, pid_t *ret_pid)
 {
-    char *argv[] = { (char *)(uintptr_t)path, NULL }, *environment[] = { (char *)(uintptr_t)"LANG=C", NULL };
+    char *argv[] = { (char *)(uintptr_t)path, (char *)(uintptr_t)uri, NULL }, *environment[] = { (char *)(uintptr_t)"LANG=C", NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, defaults;
@@ -76,7 +82,7 @@ static int start_worker(struct workers *workers, struct worker *ret)
         pair[1] = moved;
     }
     worker.control = pair[0];
-    r = pair[1] < 0 ? -EMFILE : spawn(workers->path, pair[1], &pid);
+    r = pair[1] < 0 ? -EMFILE : spawn(workers->path, workers->uri, pair[1], &pid);
     fd_close(&pair[1]);
     if (r == 0)
         r = sd_event_add_child(workers->event, &worker.child, pid, WEXITED, on_exit_of_worker, NULL);
@@ -92,22 +98,33 @@ static int start_worker(struct workers *workers, struct worker *ret)
     return 0;
 }
 
-static int on_idle(sd_event_source *source, void *context)
+/* Not at once: the processor time that loading libvirt takes would be taken from the session just started. */
+static void refill_later(struct workers *workers, uint64_t usec)
+{
+    int enabled = SD_EVENT_OFF;
+
+    sd_event_source_get_enabled(workers->refill, &enabled);
+    if (enabled != SD_EVENT_OFF)
+        return; /* a steady stream of requests does not put it off for ever */
+    sd_event_source_set_time_relative(workers->refill, usec);
+    sd_event_source_set_enabled(workers->refill, SD_EVENT_ONESHOT);
+}
+
+static int on_refill(sd_event_source *source, uint64_t usec, void *context)
 {
     struct workers *workers = context;
 
     (void)source;
+    (void)usec;
     /* One at a time: whoever asks meanwhile is served first. */
     if (workers->n < workers->ahead && start_worker(workers, &workers->waiting[workers->n]) == 0)
         workers->n++;
-    else
-        return sd_event_source_set_enabled(workers->refill, SD_EVENT_OFF);
-    if (workers->n == workers->ahead)
-        return sd_event_source_set_enabled(workers->refill, SD_EVENT_OFF);
+    if (workers->n < workers->ahead)
+        refill_later(workers, REFILL_NEXT_USEC);
     return 0;
 }
 
-int workers_new(sd_event *event, const char *path, unsigned ahead, struct workers **ret)
+int workers_new(sd_event *event, const char *path, const char *uri, unsigned ahead, struct workers **ret)
 {
     struct workers *workers = calloc(1, sizeof *workers);
     int r;
@@ -116,12 +133,11 @@ int workers_new(sd_event *event, const char *path, unsigned ahead, struct worker
         return -ENOMEM;
     workers->event = event;
     workers->path = path;
+    text_copy(workers->uri, sizeof workers->uri, uri);
     workers->ahead = ahead < AHEAD_MAX ? ahead : AHEAD_MAX;
-    r = sd_event_add_defer(event, &workers->refill, on_idle, workers);
+    r = sd_event_add_time_relative(event, &workers->refill, CLOCK_MONOTONIC, 0, 1000, on_refill, workers);
     if (r >= 0)
         r = sd_event_source_set_priority(workers->refill, SD_EVENT_PRIORITY_IDLE);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(workers->refill, SD_EVENT_ON);
     if (r < 0) {
         workers_free(workers);
         return r;
@@ -130,19 +146,33 @@ int workers_new(sd_event *event, const char *path, unsigned ahead, struct worker
     return 0;
 }
 
+static void let_go(struct workers *workers)
+{
+    while (workers->n > 0)
+        worker_dismiss(&workers->waiting[--workers->n]);
+}
+
+void workers_set_uri(struct workers *workers, const char *uri)
+{
+    if (strcmp(workers->uri, uri) == 0)
+        return;
+    text_copy(workers->uri, sizeof workers->uri, uri);
+    let_go(workers);
+    refill_later(workers, REFILL_NEXT_USEC);
+}
+
 void workers_free(struct workers *workers)
 {
     if (!workers)
         return;
     sd_event_source_disable_unref(workers->refill);
-    for (unsigned i = 0; i < workers->n; i++)
-        worker_dismiss(&workers->waiting[i]);
+    let_go(workers);
     free(workers);
 }
 
 int workers_take(struct workers *workers, struct worker *ret)
 {
-    sd_event_source_set_enabled(workers->refill, SD_EVENT_ON);
+    refill_later(workers, REFILL_FIRST_USEC);
     while (workers->n > 0) {
         *ret = workers->waiting[0];
         memmove(workers->waiting, workers->waiting + 1, --workers->n * sizeof workers->waiting[0]);

@@ -13,12 +13,15 @@ struct worker {
 
 struct workers;
 
-/* path: of virtgate-session. ahead: how many wait for a job. 0 or -errno. */
-int workers_new(sd_event *event, const char *path, unsigned ahead, struct workers **ret);
+/* path: of virtgate-session. uri: what a process connects to ahead of its job. ahead: how many wait for one. 0 or -errno. */
+int workers_new(sd_event *event, const char *path, const char *uri, unsigned ahead, struct workers **ret);
+
+/* Another uri: those that wait are let go, and others started. */
+void workers_set_uri(struct workers *workers, const char *uri);
 void workers_free(struct workers *workers);
 
-/* Takes one: a waiting one, or a new one when all are taken. Its replacement is started when the broker has nothing else
- * to do. 0 or -errno; the worker is the caller's. SIGCHLD must be blocked. */
+/* Takes one: a waiting one, or a new one when all are taken. Its replacement is started a moment
+ * later. 0 or -errno; the worker is the caller's. SIGCHLD must be blocked. */
 int workers_take(struct workers *workers, struct worker *ret);
 
 /* Lets go of it: its socket is closed, and the process, if it has not ended yet, is killed. */

@@ -13,7 +13,7 @@
 #include "base/io.h"
 #include "relay/pump.h"
 
-#define REPORT_MS 60000
+#define REPORT_MS 1000
 
 struct running {
     const struct relay *relay;
@@ -44,26 +44,27 @@ static void report(struct running *run)
     uint64_t moved = run->up.total + run->down.total;
     int64_t now = io_monotonic_ms();
 
-    if (!run->relay->report || moved == run->reported || now - run->reported_ms < REPORT_MS)
+    if (moved == run->reported || now - run->reported_ms < REPORT_MS)
         return;
     run->reported = moved;
     run->reported_ms = now;
-    run->relay->report(run->relay->context, run->down.total, run->up.total);
+    if (run->relay->report)
+        run->relay->report(run->relay->context, run->down.total, run->up.total);
 }
 
 /* False when a signal asks to stop: between the look at *stop and the wait none may slip in unseen. */
-static bool wait_unless_stopped(const struct relay *relay, struct pollfd wait[static 4])
+static bool wait_unless_stopped(const struct relay *relay, int ms, struct pollfd wait[static 4])
 {
     sigset_t block, before;
 
     if (!relay->stop) {
-        poll(wait, 4, REPORT_MS);
+        poll(wait, 4, ms);
         return true;
     }
     sigfillset(&block);
     sigprocmask(SIG_SETMASK, &block, &before);
     bool stop = *relay->stop;
-    if (!stop && ppoll(wait, 4, &(struct timespec){ REPORT_MS / 1000, 0 }, &before) < 0)
+    if (!stop && ppoll(wait, 4, ms < 0 ? NULL : &(struct timespec){ ms / 1000, 0 }, &before) < 0)
         for (int i = 0; i < 4; i++)
             wait[i].revents = 0;
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -82,7 +83,8 @@ static bool wait_for_work(struct running *run, struct pollfd wait[static 4])
     wait[AT_OUT] = (struct pollfd){ .fd = relay->out, .events = pump_wants_output(&run->down) ? POLLOUT : 0 };
     wait[AT_STREAM] = (struct pollfd){ .fd = stream ? relay->stream : -1, .events = (short)stream };
     wait[AT_CONTROL] = (struct pollfd){ .fd = run->with_control ? relay->control : -1, .events = POLLIN };
-    if (!wait_unless_stopped(relay, wait))
+    /* Who has nothing to report sleeps until there is something to carry. */
+    if (!wait_unless_stopped(relay, run->up.total + run->down.total == run->reported ? -1 : REPORT_MS, wait))
         return false;
     report(run);
     return true;

@@ -24,7 +24,7 @@ struct relay {
     bool (*watch)(void *context, bool *drop);
     /* From the user to the stream, see pump.h; NULL for none. */
     bool (*filter)(void *context, char *data, size_t *len);
-    /* Called about once a minute when bytes have moved since the last time. */
+    /* Called about once a second while bytes move. */
     void (*report)(void *context, uint64_t to_user, uint64_t from_user);
     void *context;
     const volatile int *stop; /* set by a signal handler; NULL for none */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -31,14 +32,28 @@ static int read_view(int fd, struct policy **ret)
     return r;
 }
 
-int session_run(int control)
+/* The connection made ahead, when it is alive and of the job's URI; else a new one. */
+static void connect_for_job(struct session *session, const char *uri)
+{
+    if (session->virt && (strcmp(uri, session->job.uri) != 0 || !virt_is_alive(session->virt))) {
+        virt_close(session->virt);
+        session->virt = NULL;
+    }
+    if (!session->virt)
+        virt_connect(session->job.uri, &session->virt);
+}
+
+int session_run(int control, const char *uri)
 {
     struct session session = { .control = control, .client = -1 };
     int fds[JOB_FDS];
     size_t n_fds;
 
-    /* Loading libvirt is what costs: it is done before there is a user who waits. */
+    /* Loading libvirt is what costs, and then connecting: both are done before there is a user who waits. */
     if (confine_self() < 0 || virt_prepare() < 0)
+        return EX_OSERR;
+    virt_connect(uri, &session.virt);
+    if (virt_wait_for(control) < 0)
         return EX_OSERR;
     int r = fdpass_recv(control, &session.job, sizeof session.job, fds, JOB_FDS, &n_fds);
     if (r == -ECONNRESET)
@@ -51,7 +66,9 @@ int session_run(int control)
     fd_close(&fds[JOB_FD_VIEW]);
     if (r < 0)
         return EX_PROTOCOL;
+    connect_for_job(&session, uri);
     session_answer(&session);
+    virt_close(session.virt);
     policy_free(session.view);
     fd_close(&session.client);
     return EX_OK;

@@ -3,7 +3,8 @@
 #ifndef VG_SESSION_H
 #define VG_SESSION_H
 
-/* control: the broker's socket, SOCK_SEQPACKET. Returns the exit status of the process. */
-int session_run(int control);
+/* control: the broker's socket, SOCK_SEQPACKET; uri: of libvirtd, which is connected to ahead of the job. Returns the exit
+ * status of the process. */
+int session_run(int control, const char *uri);
 
 #endif

@@ -200,13 +200,21 @@ static void answer_list(const struct session *session, struct virt *virt)
     free(text);
 }
 
+static int read_facts(const struct virt_domain *domain, struct domain_facts *facts)
+{
+    char *xml = virt_xml(domain);
+    int r = xml ? domain_xml_read(xml, facts) : -EIO;
+
+    free(xml);
+    return r;
+}
+
 static void put_devices(struct listing *listing, const struct virt_domain *domain, rights set)
 {
     struct domain_facts facts;
-    char *xml = virt_xml(domain);
     char text[64];
 
-    if (xml && domain_xml_read(xml, &facts) == 0) {
+    if (read_facts(domain, &facts) == 0) {
         for (size_t i = 0; (set & RIGHT_DISPLAY) && i < facts.n_displays; i++) {
             snprintf(text, sizeof text, "%zu %s", i, facts.display[i].type);
             session_put_field(listing->out, "display", text);
@@ -214,7 +222,6 @@ static void put_devices(struct listing *listing, const struct virt_domain *domai
         for (size_t i = 0; (set & RIGHT_SERIAL) && i < facts.n_consoles; i++)
             session_put_field(listing->out, "console", facts.console[i]);
     }
-    free(xml);
 }
 
 /* The right that makes the domain visible to its user: any. */
@@ -258,27 +265,17 @@ static void answer_info(const struct session *session, struct virt *virt)
 
 /* --- display ----------------------------------------------------------------------------------------------------- */
 
-/* The user may use it; can it be opened? Refuses and returns false when not. */
-static bool check_running(const struct session *session, enum right right, const struct finding *finding,
-                          struct domain_facts *facts)
+/* The user may use it; does it run? Refuses and returns false when not. */
+static bool check_running(const struct session *session, enum right right, const struct finding *finding)
 {
     char shown[200];
-    const char *state = virt_state(&finding->domain);
-    char *xml;
-    int r;
 
+    if (finding->domain.id >= 0)
+        return true;
     text_escape(shown, sizeof shown, finding->domain.name, strlen(finding->domain.name));
-    if (finding->domain.id < 0) {
-        refuse(session, right, finding, EX_UNAVAILABLE, "the domain does not run", "'%s' is not running (%s)", shown,
-               state);
-        return false;
-    }
-    xml = virt_xml(&finding->domain);
-    r = xml ? domain_xml_read(xml, facts) : -EIO;
-    free(xml);
-    if (r < 0)
-        refuse_libvirt(session, right, finding);
-    return r == 0;
+    refuse(session, right, finding, EX_UNAVAILABLE, "the domain does not run", "'%s' is not running (%s)", shown,
+           virt_state(&finding->domain));
+    return false;
 }
 
 static void refuse_open(const struct session *session, enum right right, const struct finding *finding, int error)
@@ -297,27 +294,36 @@ static void refuse_open(const struct session *session, enum right right, const s
         refuse(session, right, finding, EX_UNAVAILABLE, reason, "'%s' did not open; it may be stopping", shown);
 }
 
+/* Why did it not open? Asked for afterwards: who opens a display that is there does not wait for the domain's XML. */
+static void refuse_display(const struct session *session, const struct finding *finding, int error)
+{
+    struct domain_facts facts;
+    char shown[200];
+
+    if (error != -EIO || read_facts(&finding->domain, &facts) < 0 || finding->index < facts.n_displays) {
+        refuse_open(session, RIGHT_DISPLAY, finding, error);
+        return;
+    }
+    text_escape(shown, sizeof shown, finding->domain.name, strlen(finding->domain.name));
+    refuse(session, RIGHT_DISPLAY, finding, EX_UNAVAILABLE, "no such display",
+           "'%s' has no display number %u; it has %zu", shown, finding->index, facts.n_displays);
+}
+
 static void answer_display(const struct session *session, struct virt *virt)
 {
     struct subject subject = subject_of(session);
-    struct domain_facts facts;
     struct finding finding;
     FD_AUTO fd = -1;
-    char shown[200];
     int r = session_find(virt, session->view, &subject, &session->job.command, RIGHT_DISPLAY, &finding);
 
     if (r == -EIO) {
         refuse_libvirt(session, RIGHT_DISPLAY, &finding);
     } else if (r < 0) {
         refuse_console(session, RIGHT_DISPLAY, &finding);
-    } else if (!check_running(session, RIGHT_DISPLAY, &finding, &facts)) {
+    } else if (!check_running(session, RIGHT_DISPLAY, &finding)) {
         /* refused already */
-    } else if (finding.index >= facts.n_displays) {
-        text_escape(shown, sizeof shown, finding.domain.name, strlen(finding.domain.name));
-        refuse(session, RIGHT_DISPLAY, &finding, EX_UNAVAILABLE, "no such display",
-               "'%s' has no display number %u; it has %zu", shown, finding.index, facts.n_displays);
     } else if ((r = virt_open_display(virt, &finding.domain, finding.index, &fd)) < 0) {
-        refuse_open(session, RIGHT_DISPLAY, &finding, r);
+        refuse_display(session, &finding, r);
     } else {
         /* The broker has its copy before the user has theirs: no display runs that cannot be cut. */
         struct outcome outcome = outcome_of(OUTCOME_OPENED, RIGHT_DISPLAY, &finding);
@@ -394,8 +400,10 @@ static void answer_console(const struct session *session, struct virt *virt)
         refuse_libvirt(session, RIGHT_SERIAL, &finding);
     } else if (r < 0) {
         refuse_console(session, RIGHT_SERIAL, &finding);
-    } else if (!check_takeover(session, &finding) || !check_running(session, RIGHT_SERIAL, &finding, &facts)) {
+    } else if (!check_takeover(session, &finding) || !check_running(session, RIGHT_SERIAL, &finding)) {
         /* refused already */
+    } else if (read_facts(&finding.domain, &facts) < 0) {
+        refuse_libvirt(session, RIGHT_SERIAL, &finding);
     } else if (!(device = choose_console(&facts, command->device))) {
         text_escape(shown, sizeof shown, finding.domain.name, strlen(finding.domain.name));
         refuse(session, RIGHT_SERIAL, &finding, EX_NOPERM, "no such serial or console device",
@@ -421,16 +429,13 @@ void session_answer(const struct session *session)
     };
     struct finding nothing = { .verdict.text = "" };
     size_t kind = session->job.command.kind;
-    struct virt *virt = NULL;
 
     if (kind >= sizeof answer / sizeof answer[0] || !answer[kind]) {
         refuse(session, 0, &nothing, EX_NOPERM, "not for a session process", "%s", "this gate has no such service");
         return;
     }
-    if (virt_connect(session->job.uri, &virt) < 0) {
+    if (!session->virt)
         refuse_libvirt(session, 0, &nothing);
-        return;
-    }
-    answer[kind](session, virt);
-    virt_close(virt);
+    else
+        answer[kind](session, session->virt);
 }

@@ -6,9 +6,12 @@
 #include "policy/policy.h"
 #include "wire/job.h"
 
+struct virt;
+
 struct session {
     struct job job;
     struct policy *view; /* of job.user */
+    struct virt *virt;   /* NULL: libvirtd does not answer */
     int control;         /* to the broker */
     int client;          /* to virtgate-shell */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* virtgate-session: started by virtgated, with its socket as descriptor 3 and nothing in the environment. */
+/* virtgate-session: started by virtgated, with the URI of libvirtd as its argument, its socket as descriptor 3 and
+ * nothing in the environment. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -13,8 +14,7 @@ int main(int argc, char *argv[])
     int type = 0;
     socklen_t size = sizeof type;
 
-    (void)argv;
-    if (argc != 1 || getsockopt(3, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
+    if (argc != 2 || getsockopt(3, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
         fprintf(stderr, "virtgate-session is started by virtgated alone\n");
         return EX_USAGE;
     }
@@ -22,5 +22,5 @@ int main(int argc, char *argv[])
     if (confine_to_parent() < 0)
         return EX_OSERR;
     signal(SIGPIPE, SIG_IGN);
-    return session_run(3);
+    return session_run(3, argv[1]);
 }

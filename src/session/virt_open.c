@@ -51,6 +51,33 @@ void virt_close(struct virt *virt)
     free(virt);
 }
 
+static void on_readable(int watch, int fd, int events, void *context)
+{
+    (void)watch;
+    (void)fd;
+    (void)events;
+    *(bool *)context = true;
+}
+
+int virt_wait_for(int fd)
+{
+    bool readable = false;
+    int watch = virEventAddHandle(fd, VIR_EVENT_HANDLE_READABLE, on_readable, &readable, NULL);
+    int r = watch < 0 ? -EIO : 0;
+
+    while (r == 0 && !readable)
+        if (virEventRunDefaultImpl() < 0)
+            r = -EIO;
+    if (watch >= 0)
+        virEventRemoveHandle(watch);
+    return r;
+}
+
+bool virt_is_alive(struct virt *virt)
+{
+    return virConnectIsAlive(virt->connection) == 1;
+}
+
 /* Takes ownership of handle, also on failure. */
 static int domain_from(virDomainPtr handle, struct virt_domain *ret)
 {
@@ -149,10 +176,8 @@ int virt_open_display(struct virt *virt, const struct virt_domain *domain, unsig
 {
     int fd = virDomainOpenGraphicsFD(domain->handle, index, VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH);
 
-    if (fd < 0) {
-        int code = virGetLastErrorCode();
-        return code == VIR_ERR_INVALID_ARG || code == VIR_ERR_CONFIG_UNSUPPORTED ? -ENOENT : -EIO;
-    }
+    if (fd < 0)
+        return -EIO;
     /* Between the look-up and the open a domain may have been renamed, or destroyed and made anew. */
     if (!virt_is_same(virt, domain)) {
         fd_close(&fd);

@@ -25,6 +25,13 @@ int virt_prepare(void);
 int virt_connect(const char *uri, struct virt **ret);
 void virt_close(struct virt *virt);
 
+/* Waits until fd is readable or has ended, and keeps the connections of this process alive meanwhile: libvirtd drops a
+ * client that does not answer its pings for half a minute. 0 or -EIO. */
+int virt_wait_for(int fd);
+
+/* False once libvirtd has closed the connection and virt_wait_for() has seen it. */
+bool virt_is_alive(struct virt *virt);
+
 /* 0; -ENOENT: no such domain; -EIO. */
 int virt_find_by_name(struct virt *virt, const char *name, struct virt_domain *ret);
 int virt_find_by_uuid(struct virt *virt, const struct uuid *uuid, struct virt_domain *ret);
@@ -45,7 +52,8 @@ char *virt_xml(const struct virt_domain *domain);
 bool virt_is_same(struct virt *virt, const struct virt_domain *domain);
 
 /* Opens the display's stream without the password of the VM (the gate is the authority) and proves the domain again.
- * 0 and a descriptor of the caller's; -ENOENT: no such display; -ESTALE: it is another domain by now; -EIO. */
+ * 0 and a descriptor of the caller's; -ESTALE: it is another domain by now; -EIO: no such display, or libvirtd or QEMU
+ * failed. */
 int virt_open_display(struct virt *virt, const struct virt_domain *domain, unsigned index, int *ret_fd);
 
 /* What libvirt said last, for the log; "" for nothing. */
