@@ -23,5 +23,5 @@ if [ -n "$VIRTGATE_UP" ]; then
     # Daemons and their files keep their own idea of the folder and of standard input.
     (cd / && /bin/bash "$VIRTGATE_TREE/tests/lib/up.sh" </dev/null) || fail "not everything came up"
 fi
-unset VIRTGATE_UP VIRTGATE_CWD
+unset VIRTGATE_UP VIRTGATE_JOURNAL VIRTGATE_CWD
 exec "$@"

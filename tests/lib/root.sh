@@ -47,6 +47,11 @@ make_dev() {
     mknod -m 666 "$dev/random" c 1 8
     mknod -m 666 "$dev/urandom" c 1 9
     mknod -m 666 "$dev/tty" c 5 0
+    if [ -e /dev/net/tun ]; then
+        # Only by it can a test see that sshd refuses a tunnel; the device's networks are the sandbox's own.
+        mkdir "$dev/net"
+        mknod -m 666 "$dev/net/tun" c 10 200
+    fi
     ln -s pts/ptmx "$dev/ptmx"
     ln -s /proc/self/fd "$dev/fd"
     ln -s fd/0 "$dev/stdin"

@@ -1,9 +1,10 @@
-"""syslog.py SOCKET FILE: receives what programs log and appends it to FILE, one line per record:
+"""syslog.py FILE SOCKET...: receives what programs log and appends it to FILE, one line per record:
 
   2026-01-31T08:00:00.123 authpriv.info sshd[42]: Accepted publickey for alice ...
 """
 import os
 import re
+import select
 import socket
 import sys
 import time
@@ -24,13 +25,19 @@ def line(record, now):
     return f"{stamp} {FACILITIES[priority >> 3]}.{SEVERITIES[priority & 7]} ".encode() + text + b"\n"
 
 
-def main(path, log):
+def listen(path):
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sock.bind(path)
     os.chmod(path, 0o666)
+    return sock
+
+
+def main(log, *paths):
     out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    socks = [listen(path) for path in paths]
     while True:
-        os.write(out, line(sock.recv(65536), time.time()))
+        for sock in select.select(socks, [], [])[0]:
+            os.write(out, line(sock.recv(65536), time.time()))
 
 
 main(*sys.argv[1:])

@@ -2,14 +2,19 @@
 # Inside a sandbox: brings up what virtgate works with, and virtgate itself.
 #
 #   accounts   alice, bob, mallory (under the gate), carol (an ordinary shell account); root's key opens each
-#   daemons    /dev/log -> /var/log/auth.log, virtlogd, libvirtd, sshd on port 22, virtgated -> /var/log/virtgated.log
+#   daemons    /dev/log -> /var/log/auth.log, D-Bus, virtlogd, libvirtd, sshd on port 22,
+#              virtgated -> /var/log/virtgated.log; with --journal also systemd-journald
 #   VMs        tests/lib/cast.sh
 #   grants     alice: display, serial and power on all VMs but secret; bob: serial on cards2; the others nothing
 set -Eeu
 trap 'echo "tests/sandbox: --up failed: line $LINENO: $BASH_COMMAND" >&2' ERR
+# On the machine itself this would replace accounts and keys.
+[ "$(hostname)" = virtgate-lab ]
 lib=$VIRTGATE_TREE/tests/lib
 # shellcheck source=tests/lib/cast.sh
 . "$lib/cast.sh"
+# shellcheck source=tests/lib/journal.sh
+. "$lib/journal.sh"
 
 # wait_for WHAT SECONDS COMMAND...: polls until COMMAND succeeds
 wait_for() {
@@ -32,7 +37,9 @@ daemon() {
 }
 
 start_syslog() {
-    daemon /var/log/syslog.err /usr/bin/python3 -IS "$lib/syslog.py" /dev/log /var/log/auth.log
+    mkdir -p /run/systemd/journal
+    # The last one is bound last, so that waiting for it waits for both; journald, where it runs, passes on to the first.
+    daemon /var/log/syslog.err /usr/bin/python3 -IS "$lib/syslog.py" /var/log/auth.log /run/systemd/journal/syslog /dev/log
 }
 
 # Nothing of the machine's own VMs, networks and pools; no polkit; no cgroups or security drivers, which a container may lack.
@@ -56,12 +63,18 @@ END
     libvirtd -d
 }
 
+# As on any host. Nobody in it answers for logind or systemd.
+start_dbus() {
+    mkdir -p /run/dbus
+    dbus-daemon --system --fork --nopidfile
+}
+
 make_accounts() {
     local user conf=/usr/lib/sysusers.d/virtgate.conf
     # The machine's own accounts of these names, if any, are not who is meant here.
     for user in alice bob mallory carol virtgate; do
         ! getent passwd $user > /dev/null || userdel --force $user 2> /dev/null || true
-        rm -rf /home/$user
+        rm -rf "/home/${user:?}"
     done
     if [ -e $conf ] && command -v systemd-sysusers > /dev/null; then
         systemd-sysusers $conf > /run/sysusers.log 2>&1 || { cat /run/sysusers.log >&2; false; }
@@ -132,6 +145,8 @@ wait_for_virtgated() {
 
 start_syslog
 wait_for 'the syslog receiver' 5 test -S /dev/log
+[ -z "$VIRTGATE_JOURNAL" ] || journal_start
+start_dbus
 make_accounts
 start_libvirt
 wait_for libvirtd 20 virsh -q uri

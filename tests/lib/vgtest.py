@@ -1,5 +1,6 @@
 """What the end-to-end tests, the demonstration and the benchmarks share. Runs inside `tests/sandbox --up`."""
 import collections
+import json
 import os
 import pathlib
 import re
@@ -289,3 +290,23 @@ def log_since(mark, pattern=""):
 def wait_for_log(mark, pattern, deadline=10):
     """Syslog comes over a socket, hence a moment later than what it tells of."""
     return wait_until(lambda: log_since(mark, pattern), deadline, f"a log line like {pattern!r}")
+
+
+def journal_start():
+    """From now on systemd-journald runs; programs that prefer it log there (see journal.sh)."""
+    run_journal("journal_start")
+
+
+def journal_stop():
+    run_journal("journal_stop")
+
+
+def run_journal(function):
+    # Not with pipes: the daemon would keep them open.
+    subprocess.run(["bash", LIB / "journal.sh", function], stdin=subprocess.DEVNULL, check=True, timeout=30)
+
+
+def journal(*matches):
+    """The journal's records as dictionaries; matches such as 'SYSLOG_IDENTIFIER=virtgated'."""
+    result = run("journalctl", "--quiet", "--no-pager", "--output=json", *matches)
+    return [json.loads(line) for line in result.stdout.splitlines()]
