@@ -98,14 +98,9 @@ size_t policy_n_rules(const struct policy *policy)
 
 /* --- rules and their index ---------------------------------------------------------------------------------------- */
 
-static uint32_t principal_hash(enum principal_kind kind, const void *bytes, size_t len)
-{
-    return map_mix(map_hash(bytes, len), kind);
-}
-
 uint32_t policy_find_principal(const struct policy *policy, enum principal_kind kind, const void *bytes, size_t len)
 {
-    uint32_t hash = principal_hash(kind, bytes, len), found;
+    uint32_t hash = map_hash(bytes, len), found;
 
     for (size_t at = hash; (found = map_next(&policy->principal_map, hash, &at)) != MAP_NONE;) {
         const struct principal *principal = &policy->principals[found];
@@ -125,7 +120,7 @@ int policy_add_principal(struct policy *policy, enum principal_kind kind, const 
         if (!principal.bytes || array_room(&policy->principals, policy->n_principals, sizeof principal) < 0)
             return -ENOMEM;
         number = (uint32_t)policy->n_principals;
-        if (map_add(&policy->principal_map, principal_hash(kind, bytes, len), number) < 0)
+        if (map_add(&policy->principal_map, map_hash(bytes, len), number) < 0)
             return -ENOMEM;
         policy->principals[policy->n_principals++] = principal;
     }

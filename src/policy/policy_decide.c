@@ -75,11 +75,12 @@ static void count_rule(struct search *search, uint32_t number)
         keep_first(holds(search, rule) ? &search->grant : &search->held, number);
 }
 
+/* Without a name only for uuids. */
 static bool matches_vm(const struct search *search, const struct pattern *vm)
 {
     switch ((enum pattern_kind)vm->kind) {
     case PATTERN_LITERAL:
-        return search->name && vm->len == search->name_len && memcmp(vm->bytes, search->name, vm->len) == 0;
+        return vm->len == search->name_len && memcmp(vm->bytes, search->name, vm->len) == 0;
     case PATTERN_UUID:
         return search->uuid && memcmp(vm->bytes, search->uuid->byte, sizeof search->uuid->byte) == 0;
     case PATTERN_PROGRAM:

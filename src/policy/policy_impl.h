@@ -11,7 +11,7 @@
 /* --- patterns (policy_pattern.c) --------------------------------------------------------------------------------- */
 
 #define PATTERN_TEXT_MAX 255  /* bytes of a pattern or name as written */
-#define PATTERN_SIZE 1024     /* a compiled one; brackets grow to at most twice their length */
+#define PATTERN_SIZE (2 * PATTERN_TEXT_MAX) /* of a compiled one */
 
 enum pattern_kind {
     PATTERN_LITERAL, /* bytes: the name */
@@ -35,9 +35,8 @@ struct pattern {
 
 /* How one place of the file is to be read. */
 struct pattern_rules {
-    bool glob;          /* * ? [..] and backslash act, and uuid: is known; else they are refused (a backslash is itself) */
-    char letter;        /* the letter that may follow %, 0: none */
-    const char *insert; /* what %letter stands for when that is known already; NULL: STEP_INSERT */
+    bool glob;   /* * ? [..] and backslash act, and uuid: is known; else they are refused (a backslash is itself) */
+    char letter; /* the letter that may follow %, 0: none */
 };
 
 /* Compiles a pattern or name as written (without quotes) into bytes, which the pattern then points at. 0, or -EINVAL and

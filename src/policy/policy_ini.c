@@ -128,8 +128,6 @@ static int cut_comment(struct source *source, char *text)
                                   "a comment");
         break;
     }
-    if (quoted)
-        return refuse(source, "a double quote without its partner");
     while (len > 0 && is_blank(text[len - 1]))
         len--;
     text[len] = '\0';

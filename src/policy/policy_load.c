@@ -451,11 +451,10 @@ static void set_until(struct loader *loader, struct condition *condition, const 
 }
 
 /* An item of a list in [user NAME] or [group NAME]: a VM pattern. */
-static int read_vm_item(const struct section *section, const struct word *word, uint8_t bytes[static PATTERN_SIZE],
-                        struct pattern *ret, char why[static WHY_SIZE])
+static int read_vm_item(const struct word *word, uint8_t bytes[static PATTERN_SIZE], struct pattern *ret,
+                        char why[static WHY_SIZE])
 {
-    const struct pattern_rules rules = { .glob = true, .letter = 'u',
-                                         .insert = section->kind == SECTION_USER ? section->name : NULL };
+    const struct pattern_rules rules = { .glob = true, .letter = 'u' };
 
     if (word->text[0] == '@') {
         snprintf(why, WHY_SIZE, "expected a VM pattern, not '%s': groups are named in [vm PATTERN] (a VM of that name: \\%s)",
@@ -507,7 +506,7 @@ static int add_item(struct loader *loader, const struct section *section, const 
         if (r == 0)
             r = policy_add_principal(loader->policy, kind, pattern.bytes, pattern.len, &rule.principal);
     } else {
-        r = read_vm_item(section, word, bytes, &rule.vm, why);
+        r = read_vm_item(word, bytes, &rule.vm, why);
         rule.principal = section->principal;
     }
     return r < 0 ? r : policy_add_rule(loader->policy, &rule);

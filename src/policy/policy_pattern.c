@@ -32,24 +32,17 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct compiler *c, cons
     return -EINVAL;
 }
 
-static int emit(struct compiler *c, const void *bytes, size_t len)
+/* There is room: no character becomes more than two bytes, and PATTERN_SIZE is twice PATTERN_TEXT_MAX (a bracket of n
+ * characters takes n + 2 as written and at most 2n + 3 here). */
+static void emit(struct compiler *c, uint8_t byte)
 {
-    if (len > PATTERN_SIZE - c->len)
-        return refuse(c, "the pattern is too long");
-    memcpy(c->out + c->len, bytes, len);
-    c->len += len;
-    return 0;
+    c->out[c->len++] = byte;
 }
 
-static int emit_byte(struct compiler *c, uint8_t byte)
-{
-    return emit(c, &byte, 1);
-}
-
-static int emit_step(struct compiler *c, enum pattern_step step)
+static void emit_step(struct compiler *c, enum pattern_step step)
 {
     c->program = true;
-    return emit_byte(c, (uint8_t)step);
+    emit(c, (uint8_t)step);
 }
 
 static int compile_percent(struct compiler *c)
@@ -59,11 +52,13 @@ static int compile_percent(struct compiler *c)
 
     if (next == '%') {
         c->at++;
-        return emit_byte(c, '%');
+        emit(c, '%');
+        return 0;
     }
     if (letter != '\0' && next == letter) {
         c->at++;
-        return c->rules->insert ? emit(c, c->rules->insert, strlen(c->rules->insert)) : emit_step(c, STEP_INSERT);
+        emit_step(c, STEP_INSERT);
+        return 0;
     }
     if (next == 'v' && letter == 'u')
         return refuse(c, "%%v is known only in the lists of users and groups of [vm PATTERN]; here %%u is the user's name");
@@ -77,11 +72,11 @@ static int compile_percent(struct compiler *c)
 /* One character of a bracket, with its backslash if it has one. */
 static int bracket_char(struct compiler *c, uint8_t *ret)
 {
-    if (*c->at == '[' && c->at + 1 < c->end && strchr(":.=", c->at[1]))
+    if (c->end - c->at >= 2 && *c->at == '[' && strchr(":.=", c->at[1]))
         return refuse(c, "classes such as [:alpha:] are not known; write the range, e.g. [a-z]");
-    if (*c->at == '%')
+    if (c->at < c->end && *c->at == '%')
         return refuse(c, "'%%' cannot stand in brackets");
-    if (*c->at == '\\')
+    if (c->at < c->end && *c->at == '\\')
         c->at++;
     if (c->at == c->end)
         return refuse(c, "'[' without ']'");
@@ -91,50 +86,46 @@ static int bracket_char(struct compiler *c, uint8_t *ret)
     return 0;
 }
 
-static int bracket_range(struct compiler *c, uint8_t range[static 2])
+static int bracket_range(struct compiler *c)
 {
-    int r = bracket_char(c, &range[0]);
+    uint8_t first, last;
+    int r = bracket_char(c, &first);
 
+    last = first;
+    if (r == 0 && c->end - c->at >= 2 && c->at[0] == '-' && c->at[1] != ']') {
+        c->at++;
+        r = bracket_char(c, &last);
+    }
     if (r < 0)
         return r;
-    range[1] = range[0];
-    if (c->end - c->at < 2 || c->at[0] != '-' || c->at[1] == ']')
-        return 0;
-    c->at++;
-    r = bracket_char(c, &range[1]);
-    if (r < 0)
-        return r;
-    return range[1] < range[0] ? refuse(c, "the range %c-%c runs backwards", range[0], range[1]) : 0;
+    if (last < first)
+        return refuse(c, "the range %c-%c runs backwards", first, last);
+    emit(c, first);
+    emit(c, last);
+    return 0;
 }
 
 static int compile_bracket(struct compiler *c)
 {
+    bool negated = c->at < c->end && (*c->at == '!' || *c->at == '^');
     size_t count_at;
     unsigned n = 0;
-    int r = emit_step(c, STEP_SET);
 
-    if (r < 0)
-        return r;
-    bool negated = c->at < c->end && (*c->at == '!' || *c->at == '^');
     if (negated)
         c->at++;
-    r = emit(c, (uint8_t[]){ negated, 0 }, 2);
-    count_at = c->len - 1;
+    emit_step(c, STEP_SET);
+    emit(c, negated);
+    count_at = c->len;
+    emit(c, 0);
     do { /* a ']' that comes first is an ordinary character */
-        uint8_t range[2];
+        int r = bracket_range(c);
         if (r < 0)
             return r;
-        if (c->at == c->end)
-            return refuse(c, "'[' without ']'");
-        r = bracket_range(c, range);
-        if (r < 0)
-            return r;
-        r = emit(c, range, sizeof range);
         n++;
     } while (c->at == c->end || *c->at != ']');
     c->at++;
     c->out[count_at] = (uint8_t)n; /* n < PATTERN_TEXT_MAX */
-    return r;
+    return 0;
 }
 
 static int compile_glob_char(struct compiler *c, char character)
@@ -142,19 +133,22 @@ static int compile_glob_char(struct compiler *c, char character)
     switch (character) {
     case '*':
         /* ** is *: nothing may look different from [vm *] and act the same. */
-        if (c->program && c->len > 0 && c->out[c->len - 1] == STEP_ANY)
-            return 0;
-        return emit_step(c, STEP_ANY);
+        if (c->len == 0 || c->out[c->len - 1] != STEP_ANY)
+            emit_step(c, STEP_ANY);
+        return 0;
     case '?':
-        return emit_step(c, STEP_ONE);
+        emit_step(c, STEP_ONE);
+        return 0;
     case '[':
         return compile_bracket(c);
     case '\\':
         if (c->at == c->end)
             return refuse(c, "a backslash at the end stands before nothing");
-        return emit_byte(c, (uint8_t)*c->at++);
+        emit(c, (uint8_t)*c->at++);
+        return 0;
     default:
-        return emit_byte(c, (uint8_t)character);
+        emit(c, (uint8_t)character);
+        return 0;
     }
 }
 
@@ -168,7 +162,8 @@ static int compile_char(struct compiler *c)
         return compile_glob_char(c, character);
     if (strchr("*?[]", character))
         return refuse(c, "'%c' cannot stand in the name of a user or group: names are matched as they are", character);
-    return emit_byte(c, (uint8_t)character);
+    emit(c, (uint8_t)character);
+    return 0;
 }
 
 static int compile_uuid(struct compiler *c, struct pattern *ret)
@@ -187,6 +182,8 @@ int pattern_compile(const char *text, size_t len, const struct pattern_rules *ru
 {
     struct compiler c = { .at = text, .end = text + len, .rules = rules, .out = bytes, .why = why };
 
+    if (len > PATTERN_TEXT_MAX)
+        return refuse(&c, "a name of %zu bytes: at most %d are allowed", len, PATTERN_TEXT_MAX);
     if (rules->glob && len >= strlen("uuid:") && memcmp(text, "uuid:", strlen("uuid:")) == 0) {
         c.at += strlen("uuid:");
         return compile_uuid(&c, ret);
@@ -262,7 +259,7 @@ bool pattern_solve(const uint8_t *program, size_t program_len, const char *name,
 
     for (size_t p = 0; p < program_len; p++)
         program[p] == STEP_INSERT ? inserts++ : fixed++;
-    if (inserts == 0 || name_len <= fixed || (name_len - fixed) % inserts != 0)
+    if (inserts == 0 || name_len <= fixed)
         return false;
     len = (name_len - fixed) / inserts;
     const char *insert = name + (first - program);

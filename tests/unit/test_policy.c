@@ -389,6 +389,25 @@ static void globs_agree_with_fnmatch(void **state)
     assert_true(compared > 50000 && matched > 2000);
 }
 
+static void programs_from_elsewhere_are_checked(void **state)
+{
+    static const struct { const char *bytes; size_t len; bool valid, flat; } programs[] = {
+        { "abc\t", 4, true, true },        { "\4-\4", 3, true, true },         { "", 0, true, true },
+        { "\1", 1, true, false },          { "\2a", 2, true, false },          { "\3\0\1az", 5, true, false },
+        { "\3\1\2azAZx", 8, true, false }, { "\3\0\0", 3, true, false },      { "\3", 1, false, false },
+        { "\3\0", 2, false, false },       { "\3\0\1a", 4, false, false },     { "\3\0\2azA", 6, false, false },
+        { "\3\2\1az", 5, false, false },   { "\0", 1, false, false },          { "a\5", 2, false, false },
+        { "\x1f", 1, false, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+        const uint8_t *bytes = (const uint8_t *)programs[i].bytes;
+        assert_int_equal(pattern_valid(bytes, programs[i].len, false), programs[i].valid);
+        assert_int_equal(pattern_valid(bytes, programs[i].len, true), programs[i].flat);
+    }
+}
+
 /* --- rights ------------------------------------------------------------------------------------------------------ */
 
 static void display_includes_watch_and_nothing_else(void **state)
@@ -543,6 +562,7 @@ int main(void)
         cmocka_unit_test(uuids_name_a_vm_whatever_it_is_called),
         cmocka_unit_test(globs_match_bytes),
         cmocka_unit_test(globs_agree_with_fnmatch),
+        cmocka_unit_test(programs_from_elsewhere_are_checked),
         cmocka_unit_test(display_includes_watch_and_nothing_else),
         cmocka_unit_test(rights_have_names),
         cmocka_unit_test(says_when_there_is_no_hope_for_a_name),

@@ -183,6 +183,62 @@ static void views_decide_as_their_policy_does(void **state)
             fail_msg("reason %zu came up %zu times only", i, seen[i]);
 }
 
+/* --- the index --------------------------------------------------------------------------------------------------- */
+
+static int by_hash(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* Two users for whom rules about the VM "a" have the same hash: with this many there is always such a pair. */
+static void collisions_of_hashes_grant_nothing(void **state)
+{
+    enum { N = 300000 };
+    uint64_t *hashes = calloc(N, sizeof *hashes);
+    struct rule rule = { .vm = { .bytes = (const uint8_t *)"a", .len = 1, .kind = PATTERN_LITERAL }, .rights = RIGHT_DISPLAY,
+                         .condition = NO_CONDITION };
+    struct policy *policy = load_text(""); /* for its file */
+    char name[16];
+    uint32_t number;
+    size_t pairs = 0;
+
+    (void)state;
+    assert_non_null(hashes);
+    for (uint32_t i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "user%u", i);
+        assert_int_equal(policy_add_principal(policy, PRINCIPAL_USER, name, strlen(name), &number), 0);
+        assert_int_equal(number, i);
+        hashes[i] = (uint64_t)policy_exact_hash(i, PATTERN_LITERAL, map_hash("a", 1)) << 32 | i;
+    }
+    qsort(hashes, N, sizeof *hashes, by_hash);
+    for (size_t i = 1; i < N; i++) {
+        if (hashes[i] >> 32 != hashes[i - 1] >> 32)
+            continue;
+        rule.principal = (uint32_t)hashes[i];
+        assert_int_equal(policy_add_rule(policy, &rule), 0);
+        rule.vm.bytes = (const uint8_t *)"b"; /* so that the other has an exact rule at all */
+        rule.principal = (uint32_t)hashes[i - 1];
+        assert_int_equal(policy_add_rule(policy, &rule), 0);
+        rule.vm.bytes = (const uint8_t *)"a";
+        pairs++;
+    }
+    assert_true(pairs > 0);
+    free(policy->by_principal);
+    assert_int_equal(policy_index(policy), 0);
+    for (size_t i = 0; i < policy->n_rules; i += 2) {
+        const char *granted = (const char *)policy->principals[policy->rules[i].principal].bytes;
+        const char *other = (const char *)policy->principals[policy->rules[i + 1].principal].bytes;
+        struct subject subject = somebody(granted, NO_GROUPS);
+        assert_true(decide(policy, &subject, "a", RIGHT_DISPLAY).allowed);
+        subject.user = other;
+        assert_false(decide(policy, &subject, "a", RIGHT_DISPLAY).allowed);
+    }
+    policy_free(policy);
+    free(hashes);
+}
+
 /* --- a view ------------------------------------------------------------------------------------------------------ */
 
 static const char acl[] = "[gate]\nidle = 30m\nmax-sessions = 3\n"
@@ -222,6 +278,8 @@ static void a_view_is_for_one_subject(void **state)
     assert_true(decide(view, &alice, "a", RIGHT_DISPLAY).allowed);
     assert_int_equal(decide(view, &bob, "a", RIGHT_DISPLAY).reason, VERDICT_NO_RULE);
     assert_int_equal(decide(view, &bob, "secret", RIGHT_DISPLAY).reason, VERDICT_NO_RULE);
+    assert_true(decide(view, &alice, "b", RIGHT_POWER).allowed); /* by a group, which the view brings along */
+    assert_int_equal(decide(view, &bob, "b", RIGHT_POWER).reason, VERDICT_NO_RULE);
     assert_false(policy_may_allow(view, &bob, NULL, RIGHT_DISPLAY));
     overflow.uid = 65534;
     assert_false(decide(view, &overflow, "a", RIGHT_DISPLAY).allowed);
@@ -282,6 +340,21 @@ static void a_view_carries_the_settings(void **state)
     policy_free(view);
 }
 
+static void groups_come_in_any_order(void **state)
+{
+    struct subject one = somebody("alice", GROUPS("vm-b", "g", "x")), other = somebody("alice", GROUPS("g", "g", "vm-b"));
+    void *bytes, *others;
+    size_t len, others_len;
+
+    (void)state;
+    encode(&one, &bytes, &len);
+    encode(&other, &others, &others_len);
+    assert_int_equal(len, others_len);
+    assert_memory_equal(bytes, others, len);
+    free(bytes);
+    free(others);
+}
+
 static void expect_refused(const void *bytes, size_t len)
 {
     struct policy *view = NULL;
@@ -320,6 +393,7 @@ static void what_is_not_exactly_a_view_is_refused(void **state)
             if (policy_view_decode(changed, len, &view) == 0) {
                 struct subject whoever = { .user = view->user };
                 size_t again_len;
+                policy_rights(view, &whoever, &(struct vm){ .name = "lab-alice-7" });
                 assert_int_equal(policy_view_encode(view, &whoever, &again, &again_len), 0);
                 assert_int_equal(again_len, len);
                 assert_memory_equal(again, changed, len);
@@ -335,6 +409,55 @@ static void what_is_not_exactly_a_view_is_refused(void **state)
     free(bytes);
 }
 
+/* A view in which one byte, found by what stands there, is another. */
+static void expect_refused_with(const char *found, size_t found_len, long offset, uint8_t byte)
+{
+    struct subject alice = somebody("alice", GROUPS("g", "vm-b"));
+    uint8_t *at;
+    void *bytes;
+    size_t len;
+
+    encode(&alice, &bytes, &len);
+    at = memmem(bytes, len, found, found_len);
+    assert_non_null(at);
+    assert_int_not_equal(at[offset], byte);
+    at[offset] = byte;
+    expect_refused(bytes, len);
+    free(bytes);
+}
+
+static void what_would_harm_in_a_view_is_refused(void **state)
+{
+    /* Where a rule's fields lie, seen from its pattern. */
+    enum { RIGHTS = -22, PRINCIPAL = -21, CONDITION = -17, FILE_NUMBER = -13, KIND = -5 };
+    const char *const uri = "qemu:///system";
+    static const uint8_t wrong_reasons[] = { VERDICT_GRANTED, VERDICT_DENIED, VERDICT_NO_RULE, VERDICT_EXPIRED + 1, 255 };
+
+    (void)state;
+    expect_refused_with("virtgate view", 13, 14, '2');
+    expect_refused_with(uri, 14, 14 + 7, 0x80);          /* idle below zero */
+    expect_refused_with(uri, 14, 14 + 15, 0x80);         /* max-time */
+    expect_refused_with(uri, 14, 14 + 16, 0);            /* no session at all */
+    expect_refused_with(uri, 14, 14 + 17, 0xff);         /* too many */
+    expect_refused_with(uri, 14, 3, '\0');
+    expect_refused_with("virtgate.ini", 12, 5, '\0');
+    for (size_t i = 0; i < sizeof wrong_reasons; i++)
+        expect_refused_with("hours are", 9, -5, wrong_reasons[i]);
+    expect_refused_with("lab-\1", 5, RIGHTS, 0x20 | RIGHT_DISPLAY);
+    expect_refused_with("lab-\1", 5, RIGHTS, 0xff);
+    expect_refused_with("lab-\1", 5, PRINCIPAL, 100);
+    expect_refused_with("lab-\1", 5, CONDITION, 100);
+    expect_refused_with("lab-\1", 5, FILE_NUMBER, 1);
+    expect_refused_with("lab-\1", 5, KIND, PATTERN_UUID);
+    expect_refused_with("lab-\1", 5, KIND, 3);
+    expect_refused_with("lab-\1", 5, 4, 5);             /* no such step */
+    expect_refused_with("lab-\1", 5, 4, STEP_SET);      /* cut short */
+    expect_refused_with("lab-\4-\3\0\1", 9, 8, 200);    /* more ranges than there are bytes */
+    expect_refused_with("vm-\4", 4, 3, STEP_ANY);       /* not in the name of a group */
+    expect_refused_with("vm-\4", 4, -5, 4);             /* no such kind of principal */
+    expect_refused_with("lab-x", 5, CONDITION, 0);       /* a deny is never held back */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,7 +466,10 @@ int main(void)
         cmocka_unit_test(a_view_knows_groups_and_conditions_itself),
         cmocka_unit_test(a_view_holds_nothing_of_others),
         cmocka_unit_test(a_view_carries_the_settings),
+        cmocka_unit_test(groups_come_in_any_order),
         cmocka_unit_test(what_is_not_exactly_a_view_is_refused),
+        cmocka_unit_test(what_would_harm_in_a_view_is_refused),
+        cmocka_unit_test(collisions_of_hashes_grant_nothing),
     };
 
     return cmocka_run_group_tests_name("policy_view", tests, NULL, NULL);
