@@ -23,6 +23,7 @@ struct search {
     enum right right;
     size_t n_matches;
     struct finding *finding;
+    char text[8]; /* the port as digits: XML in which it does not stand is not worth parsing; "" with a path */
 };
 
 static bool display_matches(const struct domain_display *display, const struct command *command)
@@ -42,40 +43,42 @@ static int look_at(void *context, const struct virt_domain *domain)
     if (decide(search->view, search->subject, search->right, &candidate) < 0)
         return 0;
     char *xml = virt_xml(domain);
-    int r = xml ? domain_xml_read(xml, &facts) : -EIO;
+    int r = xml && strstr(xml, search->text) ? domain_xml_read(xml, &facts) : -ENOENT;
     free(xml);
     if (r < 0)
         return 0;
     for (unsigned i = 0; i < facts.n_displays; i++) {
         if (!display_matches(&facts.display[i], search->command))
             continue;
-        search->n_matches++;
-        search->finding->index = i;
-        search->finding->domain.uuid = domain->uuid;
+        if (search->n_matches++ == 0 && virt_domain_share(domain, &search->finding->domain) == 0)
+            search->finding->index = i;
     }
     return 0;
 }
 
 static int find_by_search(struct virt *virt, struct search *search)
 {
-    int r = virt_each_domain(virt, true, look_at, search);
+    int r;
 
+    if (search->command->target == BY_TCP)
+        snprintf(search->text, sizeof search->text, "%u", search->command->port);
+    r = virt_each_domain(virt, true, look_at, search);
     if (r < 0)
         return r;
     if (search->n_matches != 1) {
+        virt_domain_release(&search->finding->domain);
         snprintf(search->finding->verdict.text, VERDICT_TEXT_SIZE,
                  search->n_matches == 0 ? "no running domain of this user has such a display"
                                         : "several running domains of this user have such a display");
         return -ENOENT;
     }
-    struct uuid uuid = search->finding->domain.uuid;
-    return virt_find_by_uuid(virt, &uuid, &search->finding->domain);
+    return search->finding->domain.handle ? 0 : -EIO;
 }
 
 int session_find(struct virt *virt, const struct policy *view, const struct subject *subject,
                  const struct command *command, enum right right, struct finding *finding)
 {
-    struct search search = { view, subject, command, right, 0, finding };
+    struct search search = { view, subject, command, right, 0, finding, "" };
     int r = -ENOENT;
 
     memset(finding, 0, sizeof *finding);

@@ -115,6 +115,14 @@ void virt_domain_release(struct virt_domain *domain)
     domain->handle = NULL;
 }
 
+int virt_domain_share(const struct virt_domain *domain, struct virt_domain *ret)
+{
+    if (virDomainRef(domain->handle) < 0)
+        return -EIO;
+    *ret = *domain;
+    return 0;
+}
+
 int virt_each_domain(struct virt *virt, bool running, int (*visit)(void *context, const struct virt_domain *domain),
                      void *context)
 {

@@ -36,6 +36,8 @@ bool virt_is_alive(struct virt *virt);
 int virt_find_by_name(struct virt *virt, const char *name, struct virt_domain *ret);
 int virt_find_by_uuid(struct virt *virt, const struct uuid *uuid, struct virt_domain *ret);
 void virt_domain_release(struct virt_domain *domain);
+/* Another holder of the same: each releases its own. 0 or -EIO. */
+int virt_domain_share(const struct virt_domain *domain, struct virt_domain *ret);
 
 /* Calls visit for each domain (running ones, or all), until it answers other than 0, which is then returned.
  * 0 or -EIO or visit's. */
