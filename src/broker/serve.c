@@ -185,6 +185,17 @@ static int set_timeout(struct connection *c, uint64_t usec)
 /* Byte counts are claims: good for the log and for idle, which a liar can only stretch for a session that is theirs. */
 static void take_report(struct connection *c)
 {
+/* A socket that is closed with something unread in it says ECONNRESET to the other side, before the answer that lies there:
+ * one who is refused before the request was read would not learn why. */
+static void discard_input(const struct connection *c)
+{
+    char byte;
+
+    shutdown(c->fd, SHUT_RD); /* nothing more can come in between */
+    while (recv(c->fd, &byte, 1, MSG_DONTWAIT) > 0)
+        ;
+}
+
     unsigned char wire[REPORT_WIRE_SIZE];
     struct report report;
     int r = fdpass_recv(c->fd, wire, sizeof wire, NULL, 0, NULL);
@@ -195,6 +206,7 @@ static void take_report(struct connection *c)
         take_end_of_client(c);
         return;
     }
+    discard_input(c);
     if (r < 0 || broker_decode_report(wire, &report) < 0) {
         session_cut(c, EX_PROTOCOL, "protocol broken by the client", "the gate did not understand this client");
         return;
