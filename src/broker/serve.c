@@ -37,6 +37,32 @@ static void send_reply(const struct connection *c, enum reply_kind kind, uint8_t
     fdpass_send(c->fd, wire, sizeof wire, NULL, 0);
 }
 
+/* --- the beginning of a session ---------------------------------------------------------------------------------- */
+
+/* The guest's side of a display has ended (EPOLLHUP: both halves; a client that closed its half is no end). */
+static int on_held(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    (void)source;
+    (void)fd;
+    (void)events;
+    session_cut(context, EX_OK, "stream ended", "");
+    return 0;
+}
+
+static void go_live(struct connection *c, const struct outcome *outcome, int held)
+{
+    c->state = LIVE;
+    c->opened = *outcome;
+    c->held = held;
+    c->opened_ms = c->active_ms = io_monotonic_ms();
+    c->on_time = sd_event_source_disable_unref(c->on_time);
+    c->started = true;
+    if (held >= 0)
+        sd_event_add_io(c->broker->event, &c->on_held, held, 0, on_held, c);
+    record_start(c);
+    sessions_set_tick(c->broker);
+}
+
 /* --- the end of a connection ------------------------------------------------------------------------------------- */
 
 static void connection_free(struct connection *c)
@@ -104,9 +130,29 @@ void connection_end(struct connection *c, const char *reason)
         connection_finish(c);
 }
 
+/* The client is gone, or is given up, while its stream is being opened. It may have the stream already and have handed it
+ * on, and what the session process has said of it lies unread: with the only other copy, by which it is cut. Whatever that
+ * process says from here on reaches nobody. */
+static void take_late_outcome(struct connection *c)
+{
+    struct outcome outcome;
+    size_t n_fds = 0;
+    int held;
+
+    shutdown(c->fd, SHUT_RDWR);
+    if (fdpass_recv(c->worker.control, &outcome, sizeof outcome, &held, 1, &n_fds) < 0)
+        return;
+    if (broker_check_outcome(&outcome, (unsigned)n_fds) == 0 && outcome.kind == OUTCOME_OPENED)
+        go_live(c, &outcome, held);
+    else
+        fd_close(&held);
+}
+
 /* The client has closed its connection, or its process is gone. */
 static void take_end_of_client(struct connection *c)
 {
+    if (c->state == WANT_OUTCOME)
+        take_late_outcome(c);
     c->on_fd = sd_event_source_disable_unref(c->on_fd);
     c->on_peer = sd_event_source_disable_unref(c->on_peer);
     if (!c->end_reason)
@@ -124,6 +170,8 @@ void connections_drop(struct broker *broker)
 {
     while (broker->connections) {
         struct connection *c = broker->connections;
+        if (c->state == WANT_OUTCOME)
+            take_late_outcome(c);
         if (c->started) {
             if (!c->end_reason)
                 c->end_reason = "virtgated stops";
@@ -137,6 +185,17 @@ void connections_drop(struct broker *broker)
 
 /* --- refusing ---------------------------------------------------------------------------------------------------- */
 
+/* A socket that is closed with something unread in it says ECONNRESET to the other side, before the answer that lies there:
+ * one who is refused before the request was read would not learn why. */
+static void discard_input(const struct connection *c)
+{
+    char byte;
+
+    shutdown(c->fd, SHUT_RD); /* nothing more can come in between */
+    while (recv(c->fd, &byte, 1, MSG_DONTWAIT) > 0)
+        ;
+}
+
 /* Says no to the user, writes it to the log, and ends the connection. line NULL: the user has the answer already, or
  * knows it. */
 static void refuse(struct connection *c, uint8_t status, const char *reason, const char *line)
@@ -147,6 +206,7 @@ static void refuse(struct connection *c, uint8_t status, const char *reason, con
     record_refusal(c, &outcome);
     if (line)
         send_reply(c, REPLY_REFUSED, status, line);
+    discard_input(c);
     connection_free(c);
 }
 
@@ -164,8 +224,13 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *context)
         refuse(c, EX_TEMPFAIL, "NSS did not answer in time", "this host cannot look up your account now; try again");
         break;
     case WANT_OUTCOME:
-        refuse(c, EX_UNAVAILABLE, "libvirtd did not answer in time",
-               "libvirtd on this host does not answer; try again later");
+        send_reply(c, REPLY_REFUSED, EX_UNAVAILABLE, "libvirtd on this host does not answer; try again later");
+        c->end_reason = "libvirtd did not answer in time";
+        take_late_outcome(c);
+        if (c->started)
+            take_end_of_client(c);
+        else
+            refuse(c, EX_UNAVAILABLE, c->end_reason, NULL);
         break;
     case LIVE:
     case ENDING:
@@ -185,17 +250,6 @@ static int set_timeout(struct connection *c, uint64_t usec)
 /* Byte counts are claims: good for the log and for idle, which a liar can only stretch for a session that is theirs. */
 static void take_report(struct connection *c)
 {
-/* A socket that is closed with something unread in it says ECONNRESET to the other side, before the answer that lies there:
- * one who is refused before the request was read would not learn why. */
-static void discard_input(const struct connection *c)
-{
-    char byte;
-
-    shutdown(c->fd, SHUT_RD); /* nothing more can come in between */
-    while (recv(c->fd, &byte, 1, MSG_DONTWAIT) > 0)
-        ;
-}
-
     unsigned char wire[REPORT_WIRE_SIZE];
     struct report report;
     int r = fdpass_recv(c->fd, wire, sizeof wire, NULL, 0, NULL);
@@ -206,37 +260,12 @@ static void discard_input(const struct connection *c)
         take_end_of_client(c);
         return;
     }
-    discard_input(c);
     if (r < 0 || broker_decode_report(wire, &report) < 0) {
         session_cut(c, EX_PROTOCOL, "protocol broken by the client", "the gate did not understand this client");
         return;
     }
     c->bytes = report;
     c->active_ms = io_monotonic_ms();
-}
-
-/* The guest's side of a display has ended (EPOLLHUP: both halves; a client that closed its half is no end). */
-static int on_held(sd_event_source *source, int fd, uint32_t events, void *context)
-{
-    (void)source;
-    (void)fd;
-    (void)events;
-    session_cut(context, EX_OK, "stream ended", "");
-    return 0;
-}
-
-static void go_live(struct connection *c, const struct outcome *outcome, int held)
-{
-    c->state = LIVE;
-    c->opened = *outcome;
-    c->held = held;
-    c->opened_ms = c->active_ms = io_monotonic_ms();
-    c->on_time = sd_event_source_disable_unref(c->on_time);
-    c->started = true;
-    if (held >= 0)
-        sd_event_add_io(c->broker->event, &c->on_held, held, 0, on_held, c);
-    record_start(c);
-    sessions_set_tick(c->broker);
 }
 
 static void take_ended(struct connection *c, const struct outcome *outcome)
@@ -546,7 +575,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
         /* Nothing is due from the client now but its end. */
         if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
             break;
-        connection_free(c);
+        take_end_of_client(c);
         break;
     }
     return 0;
