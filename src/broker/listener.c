@@ -19,6 +19,19 @@
 #define SOCKET_NAME "broker.sock"
 #define BACKLOG 512
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* asm-generic/socket.h since Linux 6.16 */
+#endif
+
+/* Clients have no descriptors to send. One that the broker is the last to hold is closed by the broker, even unread, and
+ * that can take as long as a user likes: a TCP socket with SO_LINGER. Older kernels take them all the same. */
+static void refuse_descriptors(int listener)
+{
+    const int no = 0;
+
+    setsockopt(listener, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no); /* accepted sockets inherit it */
+}
+
 int listener_from_systemd(int *ret_fd, char why[static LISTENER_WHY_SIZE])
 {
     int n = sd_listen_fds(1);
@@ -30,7 +43,8 @@ int listener_from_systemd(int *ret_fd, char why[static LISTENER_WHY_SIZE])
         return -EINVAL;
     }
     int r = fd_set_nonblock(SD_LISTEN_FDS_START, 1);
-    if (r == 0)
+    if (r == 0) {
+        refuse_descriptors(SD_LISTEN_FDS_START);
         *ret_fd = SD_LISTEN_FDS_START;
     return r;
 }
@@ -105,6 +119,7 @@ int listener_make(const char *folder, const char *group, int *ret_fd, char why[s
     /* Nobody can connect before listen(2), so nobody meets the mode that bind() gives. */
     if (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
         fchownat(dir, SOCKET_NAME, 0, gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(dir, SOCKET_NAME, 0660, 0) < 0 ||
+    refuse_descriptors(fd);
         listen(fd, BACKLOG) < 0)
         return -errno;
     *ret_fd = fd;

@@ -73,6 +73,12 @@ int fdpass_recv(int sock, void *data, size_t size, int *fds, size_t max_fds, siz
     };
     ssize_t len;
 
+    /* Where none is due, none is taken: the kernel drops what came and says so. To close one here could mean to wait for
+     * the user's own file system (FUSE) to flush it. */
+    if (max_fds == 0) {
+        message.msg_control = NULL;
+        message.msg_controllen = 0;
+    }
     for (size_t i = 0; i < max_fds; i++)
         fds[i] = -1;
     do
@@ -86,7 +92,7 @@ int fdpass_recv(int sock, void *data, size_t size, int *fds, size_t max_fds, siz
         for (size_t i = 0; i < max_fds; i++)
             fd_close(&fds[i]);
         /* SEQPACKET says the end of a connection with a message of no bytes, as it says an empty message. */
-        return len == 0 && n == 0 ? -ECONNRESET : -EPROTO;
+        return len == 0 && n == 0 && !(message.msg_flags & MSG_CTRUNC) ? -ECONNRESET : -EPROTO;
     }
     if (ret_n)
         *ret_n = n;
