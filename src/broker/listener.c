@@ -46,6 +46,7 @@ int listener_from_systemd(int *ret_fd, char why[static LISTENER_WHY_SIZE])
     if (r == 0) {
         refuse_descriptors(SD_LISTEN_FDS_START);
         *ret_fd = SD_LISTEN_FDS_START;
+    }
     return r;
 }
 
@@ -78,11 +79,13 @@ static int clear_place(int dir, const struct sockaddr_un *address, char why[stat
 static int open_folder(const char *folder, int *ret_dir, char why[static LISTENER_WHY_SIZE])
 {
     char sentence[PATH_WHY_SIZE];
-    int r;
+    mode_t mask = umask(022); /* the users must be able to pass */
+    int r = mkdir(folder, 0755) < 0 && errno != EEXIST ? -errno : 0;
 
-    if (mkdir(folder, 0755) < 0 && errno != EEXIST) {
-        snprintf(why, LISTENER_WHY_SIZE, "%s cannot be made: %s", folder, strerror(errno));
-        return -errno;
+    umask(mask);
+    if (r < 0) {
+        snprintf(why, LISTENER_WHY_SIZE, "%s cannot be made: %s", folder, strerror(-r));
+        return r;
     }
     r = path_open_trusted(folder, true, 0, ret_dir, sentence);
     if (r < 0)
@@ -116,10 +119,10 @@ int listener_make(const char *folder, const char *group, int *ret_fd, char why[s
     fd = new_socket();
     if (fd < 0)
         return -errno;
+    refuse_descriptors(fd);
     /* Nobody can connect before listen(2), so nobody meets the mode that bind() gives. */
     if (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
         fchownat(dir, SOCKET_NAME, 0, gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(dir, SOCKET_NAME, 0660, 0) < 0 ||
-    refuse_descriptors(fd);
         listen(fd, BACKLOG) < 0)
         return -errno;
     *ret_fd = fd;
