@@ -10,6 +10,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <systemd/sd-daemon.h>
+
 #include "base/log.h"
 #include "broker/broker.h"
 #include "broker/listener.h"
@@ -19,6 +21,14 @@ static const char usage[] =
     "usage: virtgated [-f] [-c PATH]\n"
     "  -f       stay in the foreground, and log to standard error as well\n"
     "  -c PATH  the ACL: a file, or a folder with virtgate.ini and virtgate.d (default " VG_SYSCONFDIR ")\n";
+
+/* What whoever starts us by hand has open is not for us, nor for the session processes. */
+static int close_inherited(void)
+{
+    int n = sd_listen_fds(0);
+
+    return close_range(SD_LISTEN_FDS_START + (n > 0 ? (unsigned)n : 0), ~0U, 0) < 0 ? -errno : 0;
+}
 
 static int get_listener(int *ret_fd, char why[static LISTENER_WHY_SIZE])
 {
@@ -61,7 +71,12 @@ int main(int argc, char *argv[])
         return EX_USAGE;
     }
     umask(077);
+    r = close_inherited();
     log_open("virtgated", foreground);
+    if (r < 0) {
+        log_say(LOG_CRIT, "cannot close what was left open: %s", strerror(-r));
+        return EX_OSERR;
+    }
     r = get_listener(&options.listener, why);
     if (r < 0) {
         log_say(LOG_CRIT, "no socket: %s", why[0] ? why : strerror(-r));

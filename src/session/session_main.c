@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* virtgate-session: started by virtgated, with the URI of libvirtd as its argument, its socket as descriptor 3 and
  * nothing in the environment. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@ int main(int argc, char *argv[])
     /* No session outlives its broker, whatever it waits for. */
     if (confine_to_parent() < 0)
         return EX_OSERR;
+    fcntl(3, F_SETFD, FD_CLOEXEC); /* libvirt's library starts programs for some URIs */
     signal(SIGPIPE, SIG_IGN);
     return session_run(3, argv[1]);
 }
