@@ -49,28 +49,40 @@ static int explain_connect(int error)
     }
 }
 
+/* 0 and who listens, or -errno. */
+static int connect_to_gate(int *ret_fd, uid_t *ret_listener)
+{
+    static const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = VG_RUNDIR "/broker.sock" };
+    /* Does not wait: with a full backlog it would, for as long as somebody keeps it full. */
+    FD_AUTO fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct peer peer;
+
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        return -errno;
+    int r = peer_of(fd, &peer);
+    if (r < 0)
+        return r;
+    fd_close(&peer.pidfd);
+    *ret_listener = peer.uid;
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
 /* 0, or a status after a complaint. */
 static int open_connection(int *ret_fd)
 {
-    static const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = VG_RUNDIR "/broker.sock" };
-    FD_AUTO fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    struct peer peer;
+    uid_t listener;
+    int r = connect_to_gate(ret_fd, &listener);
 
-    if (fd < 0)
-        return explain_connect(errno);
-    /* Does not wait: with a full backlog it would, for as long as somebody keeps it full. */
-    fd_set_nonblock(fd, 1);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
-        return explain_connect(errno);
-    if (peer_of(fd, &peer) < 0)
-        return explain_connect(errno);
-    fd_close(&peer.pidfd);
+    if (r < 0)
+        return explain_connect(-r);
     /* Who listens must have been root: anybody else's socket at this place is a trap. */
-    if (peer.uid != 0)
+    if (listener != 0) {
+        fd_close(ret_fd);
         return gate_complain(EX_PROTOCOL, "what answers on this host is not the gate (uid %lu); tell its administrator",
-                             (unsigned long)peer.uid);
-    *ret_fd = fd;
-    fd = -1;
+                             (unsigned long)listener);
+    }
     return EX_OK;
 }
 
@@ -139,10 +151,11 @@ int gate_ask(const struct request *request, struct gate_answer *ret)
 
 void gate_tell_refusal(const struct request *request)
 {
-    static const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = VG_RUNDIR "/broker.sock" };
-    FD_AUTO fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    FD_AUTO fd = -1;
+    uid_t listener;
 
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 || send_request(fd, request) < 0)
+    /* What a user typed is for the gate's log, not for whoever else may listen there. */
+    if (connect_to_gate(&fd, &listener) < 0 || listener != 0 || send_request(fd, request) < 0)
         return;
     wait_for(fd, REFUSAL_MS); /* closed at once, the request might find nobody to tell the account of */
 }
