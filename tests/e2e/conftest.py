@@ -3,6 +3,8 @@ import os
 import pathlib
 import sys
 
+import pytest
+
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
 sys.dont_write_bytecode = True
@@ -10,3 +12,14 @@ sys.dont_write_bytecode = True
 INSIDE = os.environ.get("VIRTGATE_SANDBOX") == "1"
 # The others log in, start VMs and change accounts: never on the machine itself.
 collect_ignore = [str(path) for path in HERE.glob("test_*.py") if (path.name == "test_sandbox.py") == INSIDE]
+
+
+@pytest.fixture(scope="module")
+def logins():
+    """logins('alice'): one login of hers, for commands one after another."""
+    import vgtest
+
+    made = {}
+    yield lambda user: made.setdefault(user, vgtest.Login(user))
+    for login in made.values():
+        login.__exit__()

@@ -1,14 +1,23 @@
 """What the end-to-end tests, the demonstration and the benchmarks share. Runs inside `tests/sandbox --up`."""
 import collections
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import pty
+import pwd
 import re
 import select
 import shlex
+import signal
+import socket
 import struct
 import subprocess
+import tempfile
+import termios
 import time
+import xml.etree.ElementTree as ET
 import zlib
 
 LIB = pathlib.Path(__file__).resolve().parent
@@ -58,11 +67,21 @@ class Opened(subprocess.Popen):
     def __init__(self, command):
         super().__init__(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         self.talk = Stream(self.stdout.fileno(), self.stdin.fileno())
+        self.talk.complaint = self._complaint
+
+    def _complaint(self):
+        ready = select.select([self.stderr], [], [], 1)[0]
+        return f"; it says {os.read(self.stderr.fileno(), 1000)!r}" if ready else ""
 
     def hang_up(self):
         """Closes its input; what it ends with."""
         self.stdin.close()
         return self.wait(timeout=20)
+
+    def result(self):
+        """How it ended, by itself: what was not read of its output yet, and what it said."""
+        rest = self.talk.read_rest()
+        return Result(self.wait(timeout=20), rest, self.stderr.read())
 
     def __exit__(self, *_):
         self.kill()
@@ -74,12 +93,111 @@ class Opened(subprocess.Popen):
                 pass
 
 
+class Login:
+    """One login of user's that serves one command after another, each in 0.03 s instead of 0.25 s: not two at a time, and
+    not with a terminal (ssh would make one without any settings)."""
+
+    AGE = 40    # the shipped sshd_config ends an unused one after a minute
+
+    def __init__(self, user):
+        self.user = user
+        self.folder = tempfile.TemporaryDirectory(prefix="login-")
+        self.path = pathlib.Path(self.folder.name, "control")
+        self.master = None
+        self.used = 0
+
+    def _options(self):
+        if self.master and (time.monotonic() - self.used > self.AGE or self.master.poll() is not None):
+            self.close()
+        if not self.master:
+            self.master = Opened(ssh_command(self.user, options=["-N", "-M", "-o", f"ControlPath={self.path}"]))
+            wait_until(self.path.exists, what="a login")
+        self.used = time.monotonic()
+        return ["-o", f"ControlPath={self.path}"]
+
+    def run(self, *words, stdin=b"", timeout=60):
+        # sshd may not have seen the end of the command before; with MaxSessions 1 it then refuses this one.
+        while True:
+            result = ssh(self.user, *words, stdin=stdin, options=[*self._options(), "-o", "ProxyCommand=false"],
+                         timeout=timeout)
+            if b"Session open refused by peer" not in result.stderr:
+                return result
+
+    def open(self, *words):
+        """To be ended by hang_up() or result(): until then there is no room for the next, which gets a login of its own."""
+        return ssh_open(self.user, *words, options=self._options())
+
+    def close(self):
+        if self.master:
+            self.master.terminate()
+            self.master.wait()
+            self.master.__exit__()
+        self.master = None
+        self.path.unlink(missing_ok=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+        self.folder.cleanup()
+
+
+class Terminal:
+    """virtgate-shell as sshd starts it for user, on a terminal whose settings a test can look at."""
+
+    SHELL = "/usr/bin/virtgate-shell"
+
+    def __init__(self, user, command=None, rows=24, columns=80):
+        account = pwd.getpwnam(user)
+        self.master, self.slave = pty.openpty()     # kept open: a terminal that nobody has open forgets its settings
+        self.resize(rows, columns)
+        self.before = self.settings()
+        self.talk = Stream(self.master, self.master)
+        self.process = subprocess.Popen(
+            [self.SHELL], stdin=self.slave, stdout=self.slave, stderr=self.slave, user=account.pw_uid, group=account.pw_gid,
+            extra_groups=os.getgrouplist(user, account.pw_gid), start_new_session=True, cwd="/",
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            env={"SSH_ORIGINAL_COMMAND": command} if command else {})
+
+    def settings(self):
+        return termios.tcgetattr(self.slave)
+
+    def is_raw(self):
+        return not self.settings()[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
+
+    def resize(self, rows, columns):
+        """As sshd does it: whoever has the terminal gets SIGWINCH."""
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def wait(self):
+        return self.process.wait(timeout=20)
+
+    def unread(self):
+        """What came and was not read yet."""
+        with contextlib.suppress(TimeoutError):
+            self.talk.deadline = 0
+            self.talk.read_rest()
+        data, self.talk.seen = self.talk.seen, b""
+        return data
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
 class Stream:
     """Reading and writing a pair of file descriptors (or one socket's, given twice), never waiting for ever."""
 
     def __init__(self, reader, writer, deadline=20):
         self.reader, self.writer, self.deadline = reader, writer, deadline
         self.seen = b""
+        self.complaint = str    # what else is known when the stream ends too early
 
     def _more(self, end):
         left = end - time.monotonic()
@@ -87,8 +205,14 @@ class Stream:
             raise TimeoutError(f"nothing more came within {self.deadline} s; unread: {self.seen[-500:]!r}")
         data = os.read(self.reader, 65536)
         if not data:
-            raise EOFError(f"the stream ended; unread: {self.seen[-500:]!r}")
+            raise EOFError
         self.seen += data
+
+    def _some(self, end):
+        try:
+            self._more(end)
+        except EOFError:
+            raise EOFError(f"the stream ended; unread: {self.seen[-500:]!r}{self.complaint()}") from None
 
     def read(self, count):
         end = time.monotonic() + self.deadline
@@ -96,7 +220,7 @@ class Stream:
         while len(parts) + len(self.seen) < count:
             parts += self.seen
             self.seen = b""
-            self._more(end)
+            self._some(end)
         data = bytes(parts) + self.seen
         self.seen = data[count:]
         return data[:count]
@@ -105,7 +229,7 @@ class Stream:
         """Everything up to and with what matches the bytes pattern."""
         end = time.monotonic() + self.deadline
         while not (match := re.search(pattern, self.seen)):
-            self._more(end)
+            self._some(end)
         data, self.seen = self.seen[:match.end()], self.seen[match.end():]
         return data
 
@@ -238,6 +362,47 @@ def png(path, rows):
                                    + chunk(b"IEND", b""))
 
 
+def read_png(path):
+    """Rows of R G B bytes of a PNG as QEMU makes it: 8 bits, RGB, not interlaced."""
+    data = pathlib.Path(path).read_bytes()
+    at, packed = 8, b""
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        body = data[at + 8:at + 8 + size]
+        at += 12 + size
+        if kind == b"IHDR":
+            width, height, depth, colours, _, _, interlaced = struct.unpack(">IIBBBBB", body)
+            if (depth, colours, interlaced) != (8, 2, 0):
+                raise ValueError(f"a PNG of another kind: depth {depth}, colours {colours}, interlaced {interlaced}")
+        elif kind == b"IDAT":
+            packed += body
+    plain = zlib.decompress(packed)
+    rows = []
+    above = bytes(width * 3)
+    for n in range(height):
+        start = n * (width * 3 + 1)
+        above = _unfilter(plain[start], plain[start + 1:start + 1 + width * 3], above)
+        rows.append(above)
+    return rows
+
+
+def _unfilter(kind, line, above):
+    """PNG specification, 9: Filtering."""
+    if kind == 0:
+        return line
+    out = bytearray(line)
+    for i, byte in enumerate(line):
+        left, up, corner = (out[i - 3], above[i], above[i - 3]) if i >= 3 else (0, above[i], 0)
+        if kind == 4:
+            guess = left + up - corner
+            best = min((abs(guess - value), order, value)
+                       for order, value in enumerate((left, up, corner)))[2]
+        else:
+            best = {1: left, 2: up, 3: (left + up) // 2}[kind]
+        out[i] = byte + best & 0xff
+    return bytes(out)
+
+
 def is_blank(rows):
     return all(row == rows[0] for row in rows) and len(set(zip(*[iter(rows[0])] * 3))) == 1
 
@@ -256,7 +421,7 @@ def spice_link(stream, channel=1):
     return major, minor, error
 
 
-# --- libvirt and the log ----------------------------------------------------------------------------------------
+# --- libvirt ------------------------------------------------------------------------------------------------------
 
 def virsh(*words, check=True):
     """As root, past the gate: what the test knows to be true."""
@@ -273,6 +438,152 @@ def cast(function, *words):
         raise AssertionError(f"{function} {shlex.join(words)}: {result.stderr.decode()}")
     return result.stdout.decode().strip()
 
+
+def domain_xml(vm):
+    return ET.fromstring(virsh("dumpxml", vm))
+
+
+def screenshot(vm):
+    """The VM's screen as QEMU tells libvirt, past the gate: rows of R G B bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        virsh("screenshot", vm, f"{folder}/screen")
+        return read_png(f"{folder}/screen")
+
+
+@contextlib.contextmanager
+def extra_vm(name, graphics, uuid=None, start=True):
+    """A VM beside the cast, for the length of the block; its uuid."""
+    uuid = uuid or cast("vm_uuid", name)
+    cast("vm_define", name, graphics, uuid)
+    try:
+        if start:
+            cast("vm_start", name)
+            cast("vm_wait", name)
+        yield uuid
+    finally:
+        remove_domain(uuid)
+        pathlib.Path(f"/var/lib/libvirt/images/{name}.img").unlink(missing_ok=True)
+
+
+def remove_domain(which):
+    """Whatever its name and state; nothing when it is not there."""
+    run("virsh", "-q", "destroy", which)
+    run("virsh", "-q", "undefine", which)
+
+
+def processes(name):
+    """The processes that run the program of that name."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and os.path.basename(os.readlink(entry / "exe")) == name:
+                found.append(int(entry.name))
+    return found
+
+
+def process(name):
+    found = processes(name)
+    if len(found) != 1:
+        raise AssertionError(f"{len(found)} processes {name}, not one")
+    return found[0]
+
+
+def end_process(name, number=signal.SIGTERM):
+    pid = process(name)
+    os.kill(pid, number)
+    wait_until(lambda: pid not in processes(name), what=f"the end of {name}")
+
+
+@contextlib.contextmanager
+def without_libvirtd():
+    """Its VMs run on."""
+    end_process("libvirtd")
+    try:
+        yield
+    finally:
+        start_libvirtd()
+
+
+def start_libvirtd():
+    done = run("libvirtd", "-d")
+    if done.rc != 0:
+        raise AssertionError(f"libvirtd: {done.stderr!r}")
+    wait_until(lambda: run("virsh", "-q", "uri").rc == 0, 20, "libvirtd's answer")
+
+
+def libvirtd_clients():
+    """How many clients libvirtd has been given so far, the one that asks included."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect("/run/libvirt/libvirt-sock")
+        # Numbered in the order in which they come.
+        return wait_until(lambda: max(map(int, re.findall(r"(?m)^ (\d+) ", run("virt-admin", "client-list", "libvirtd")
+                                                          .stdout.decode())), default=0))
+
+
+# --- virtgated ----------------------------------------------------------------------------------------------------
+
+ACL = pathlib.Path("/etc/virtgate/virtgate.ini")
+GATE_LOG = pathlib.Path("/var/log/virtgated.log")
+
+
+def start_gate():
+    mark = log_mark()
+    with GATE_LOG.open("ab") as log:
+        gate = subprocess.Popen(["virtgated", "-f"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                start_new_session=True, cwd="/")
+    wait_for_log(mark, rf"virtgated\[{gate.pid}\]: ready")
+    return gate
+
+
+def restart_gate():
+    """Nothing of what it knew is left, such as how many refusals of an account it has logged lately."""
+    end_process("virtgated")
+    start_gate()
+
+
+def room_in_log():
+    """For a test that counts refusals in the log: virtgated writes 30 of an account at once and then two a second."""
+    lines = AUTH_LOG.read_text(errors="replace").splitlines()
+    ready = max(n for n, line in enumerate(lines) if re.search(r" virtgated\[\d+\]: ready", line))
+    if sum(re.search(r" virtgated\[\d+\]: refused", line) is not None for line in lines[ready:]) > 20:
+        restart_gate()
+
+
+@contextlib.contextmanager
+def without_gate(number=signal.SIGTERM):
+    end_process("virtgated", number)
+    try:
+        yield
+    finally:
+        start_gate()
+
+
+def reload_gate():
+    """SIGHUP; what virtgated says of it."""
+    mark = log_mark()
+    os.kill(process("virtgated"), signal.SIGHUP)
+    return wait_for_log(mark, r"virtgated\[\d+\]: reload: ")[-1]
+
+
+@contextlib.contextmanager
+def acl(text):
+    """The whole ACL for the length of the block; it may be set again within by set_acl()."""
+    before = ACL.read_text()
+    try:
+        set_acl(text)
+        yield
+    finally:
+        set_acl(before)
+
+
+def set_acl(text):
+    ACL.write_text(text)
+    said = reload_gate()
+    if "rules in force" not in said:
+        raise AssertionError(said)
+
+
+# --- the log ------------------------------------------------------------------------------------------------------
 
 def log_mark():
     """Where the log ends now, for log_since."""
@@ -310,3 +621,19 @@ def journal(*matches):
     """The journal's records as dictionaries; matches such as 'SYSLOG_IDENTIFIER=virtgated'."""
     result = run("journalctl", "--quiet", "--no-pager", "--output=json", *matches)
     return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def settled_log(mark, pattern=""):
+    """The log's lines after mark that match, among all that was said before now."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.connect("/dev/log")
+        word = f"settled-{time.monotonic_ns()}"
+        syslog.send(f"<15>tests: {word}".encode())     # comes after what came before it
+    wait_for_log(mark, word)
+    return [line for line in log_since(mark, pattern) if word not in line]
+
+
+def fields(line):
+    """The key=value pairs of one of virtgated's log lines."""
+    return {key: quoted or bare
+            for key, quoted, bare in re.findall(r' (\w+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))', line)}
