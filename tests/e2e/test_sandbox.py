@@ -55,15 +55,15 @@ def marker():
 @pytest.fixture
 def started(marker):
     """A sandbox in which the command and a daemon of its own session run for long; both carry the marker."""
-    text = f"setsid -f bash -c 'sleep 1000; : {marker}'; bash -c 'sleep 1000; : {marker}'"
-    process = subprocess.Popen([SANDBOX, "--", "bash", "-c", text])
+    text = f"setsid -f bash -c 'sleep 1000; : {marker}'; echo up; bash -c 'sleep 1000; : {marker}'"
+    process = subprocess.Popen([SANDBOX, "--", "bash", "-c", text], stdout=subprocess.PIPE)
     try:
-        # Outside, its init, the command (which became the second shell) and the daemon all name the marker.
-        assert until(lambda: len(processes_with(marker)) >= 4, 60)
+        assert process.stdout.readline() == b"up\n"
         yield process
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 @pytest.mark.parametrize("text, status", [
@@ -114,6 +114,15 @@ def test_the_machine_is_out_of_reach():
 
 def test_virtgate_is_installed():
     assert shell("test -e /etc/ssh/sshd_config.d/05-virtgate.conf && test -x /usr/bin/virtgate-shell").returncode == 0
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.1, 0.15, 0.3])
+def test_ended_while_it_comes_up(marker, pause):
+    process = subprocess.Popen([SANDBOX, "--", "bash", "-c", f"sleep 1000; : {marker}"])
+    time.sleep(pause)
+    process.terminate()
+    process.wait(timeout=20)
+    assert until(lambda: processes_with(marker) == []), "processes are left"
 
 
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])

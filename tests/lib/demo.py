@@ -167,10 +167,11 @@ The sandbox stays up until you leave. To try, here in it:
   tail -f /var/log/auth.log
   virsh list                                     as root, past the gate
 
-and, where there is a display (see tests/lib/viewer.sh):
+To see a screen on your own, from another terminal of this machine:
 
-  socat TCP-LISTEN:5999,bind={HOST},fork,reuseaddr EXEC:"ssh alice@{HOST} display cards2" &
-  remote-viewer vnc://{HOST}:5999
+  sudo socat TCP-LISTEN:5999,bind={HOST},fork,reuseaddr \\
+      EXEC:"nsenter --target $(pgrep -P {os.environ['VIRTGATE_OUTER']}) --all ssh alice@{HOST} display cards2" &
+  remote-viewer vnc://{HOST}:5999                for spicevm: remote-viewer spice://{HOST}:5999
 """, flush=True)
 
 

@@ -14,9 +14,9 @@ import sys
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = (
     0x00020000, 0x04000000, 0x08000000, 0x20000000, 0x40000000)
 PR_SET_PDEATHSIG = 1
-FORWARDED = (signal.SIGTERM, signal.SIGHUP)
+FORWARDED = {signal.SIGTERM, signal.SIGHUP}
 # The terminal sends these to everybody in the foreground; COMMAND decides what they mean.
-IGNORED = (signal.SIGINT, signal.SIGQUIT)
+LEFT_ALONE = {signal.SIGINT, signal.SIGQUIT}
 GRACE = 5
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -28,10 +28,18 @@ def call(name, *args):
         sys.exit(f"tests/sandbox: {name}: {os.strerror(err)}")
 
 
-def run(command):
-    """In the child: exec with the signals that Python changed back at their defaults."""
-    for sig in FORWARDED + IGNORED + (signal.SIGPIPE, signal.SIGXFSZ):
+def start(prepare, command):
+    """A child that runs command, with all signals as they were before; those of this process are blocked from now on."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED | LEFT_ALONE | {signal.SIGCHLD, signal.SIGALRM})
+    pid = os.fork()
+    if pid != 0:
+        return pid
+    prepare()
+    # Python's own changes are undone.
+    for sig in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(sig, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         os.execvp(command[0], command)
     except OSError as err:
@@ -39,24 +47,35 @@ def run(command):
         os._exit(127 if isinstance(err, FileNotFoundError) else 126)
 
 
-def forward_signals(pid, on_first):
-    def forward(sig, _frame):
-        os.kill(pid, sig)
-        on_first()
-
-    for sig in FORWARDED:
-        signal.signal(sig, forward)
-    for sig in IGNORED:
-        signal.signal(sig, lambda *_: None)
-
-
-def wait_for(pid):
-    """Reaps whatever ends until pid does."""
+def reap(pid):
+    """Takes note of every child that has ended; the exit status of pid, None while it runs."""
+    code = None
     while True:
-        got, status = os.wait()
-        if got == pid:
+        try:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return code
+        if ended == 0:
+            return code
+        if ended == pid:
             code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
+            code = code if code >= 0 else 128 - code
+
+
+def wait_for(pid, grace, last_resort):
+    """Until pid has ended. A signal to end is passed on to it; if that has no effect for some seconds, last_resort()."""
+    # Taken one by one, not by handlers: a signal between two system calls is not lost.
+    forwarded = {sig for sig in FORWARDED if signal.getsignal(sig) != signal.SIG_IGN}
+    while True:
+        sig = signal.sigwait(forwarded | {signal.SIGCHLD, signal.SIGALRM})
+        if sig == signal.SIGCHLD:
+            if (code := reap(pid)) is not None:
+                return code
+        elif sig == signal.SIGALRM:
+            last_resort()
+        else:
+            os.kill(pid, sig)
+            signal.alarm(grace)
 
 
 def take_terminal_back():
@@ -73,8 +92,8 @@ def out(command):
     in_foreground = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
     call("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET)
     alive, mine = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+
+    def die_with_parent():
         # When the process outside dies, by whatever signal, this one is killed and the kernel kills the rest with it.
         call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         os.close(mine)
@@ -84,22 +103,18 @@ def out(command):
             os._exit(125)       # end of file: it died before the line above took effect
         except BlockingIOError:
             pass
-        run(command)
-    forward_signals(pid, lambda: None)
-    code = wait_for(pid)
+
+    pid = start(die_with_parent, command)
+    # As the first process of its namespace it does not heed a signal before it has become init.
+    code = wait_for(pid, GRACE + 1, lambda: os.kill(pid, signal.SIGKILL))
     if in_foreground:
         take_terminal_back()
     return code
 
 
 def init(command):
-    pid = os.fork()
-    if pid == 0:
-        run(command)
-    # A command that does not heed SIGTERM is given some seconds; then the sandbox ends regardless.
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + signal.SIGTERM))
-    forward_signals(pid, lambda: signal.alarm(GRACE))
-    return wait_for(pid)
+    pid = start(lambda: None, command)
+    return wait_for(pid, GRACE, lambda: os._exit(128 + signal.SIGTERM))
 
 
 if __name__ == "__main__":
