@@ -511,13 +511,20 @@ def start_libvirtd():
     wait_until(lambda: run("virsh", "-q", "uri").rc == 0, 20, "libvirtd's answer")
 
 
+SPARES = 4      # session processes that wait for a job, each with its connection (WORKERS_AHEAD in broker.c)
+
+
 def libvirtd_clients():
-    """How many clients libvirtd has been given so far, the one that asks included."""
+    """How many clients libvirtd has been given so far, the one that asks included, once all spare session processes are
+    connected. No session may be live."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect("/run/libvirt/libvirt-sock")
-        # Numbered in the order in which they come.
-        return wait_until(lambda: max(map(int, re.findall(r"(?m)^ (\d+) ", run("virt-admin", "client-list", "libvirtd")
-                                                          .stdout.decode())), default=0))
+
+        def numbers():
+            # Numbered in the order in which they come.
+            found = re.findall(rb"(?m)^ (\d+) ", run("virt-admin", "client-list", "libvirtd").stdout)
+            return [int(number) for number in found] if len(found) == SPARES + 1 else None
+        return max(wait_until(numbers, 10, "the spare session processes"))
 
 
 # --- virtgated ----------------------------------------------------------------------------------------------------
