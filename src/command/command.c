@@ -113,13 +113,14 @@ static const struct verb {
     { "version", "version", NULL, NULL, 0, 0, COMMAND_VERSION, NULL },
 };
 
-/* The verb that the line begins with, blanks before it skipped. */
+/* The verb that the line begins with, blanks before it skipped. With an operator of a shell right behind it, it is meant as
+ * that verb too, and refused as such. */
 static const struct verb *find_verb(const char *line)
 {
     line += strspn(line, " ");
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         size_t n = strlen(verbs[i].name);
-        if (strncmp(line, verbs[i].name, n) == 0 && (line[n] == ' ' || !line[n]))
+        if (strncmp(line, verbs[i].name, n) == 0 && (!line[n] || strchr(" ;&|<>", line[n])))
             return &verbs[i];
     }
     return NULL;
@@ -152,7 +153,7 @@ static int read_verb(const struct verb *verb, char *line, struct command *ret, c
         verb->set(&command);
         at = 2;
     }
-    if (n < at + verb->min || n > at + verb->max)
+    if (n < at + verb->min || n > at + verb->max || strcmp(argv[0], verb->name) != 0)
         return why_set(why, "expected %s, with one blank between words", verb->usage);
     int r = verb->read ? verb->read(n - at, argv + at, &command, why) : 0;
     if (r == 0)
