@@ -318,7 +318,7 @@ static int on_control(sd_event_source *source, int fd, uint32_t events, void *co
     switch (outcome.kind) {
     case OUTCOME_REFUSED:
         record_refusal(c, &outcome);
-        /* fall through */
+        __attribute__((fallthrough));
     case OUTCOME_ANSWERED:
         /* It still has to answer the user: its end, not this, ends the connection. */
         c->state = ENDING;

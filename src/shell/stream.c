@@ -57,7 +57,7 @@ int stream_carry(struct gate_answer *answer, bool as_console)
     bool raw = as_console && isatty(STDIN_FILENO);
 
     if (raw) {
-        say("virtgate: connected; leave with Ctrl-] or, at the beginning of a line, ~.\r\n");
+        say("virtgate: connected; leave with Ctrl-] or, at the beginning of a line, ~.\n");
         if (terminal_raw() < 0)
             return gate_complain(EX_OSERR, "the terminal cannot be made raw");
         relay.filter = on_typed;

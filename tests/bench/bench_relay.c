@@ -81,7 +81,7 @@ static void become_relay(enum kind kind, unsigned port, int stream)
     switch (kind) {
     case OURS_TCP:
         relay.stream = connect_to(port);
-        /* fall through */
+        __attribute__((fallthrough));
     case OURS_UNIX:
         _exit(relay_run(&relay, &totals) == RELAY_STREAM_ENDED && totals.to_user == total ? 0 : 1);
     case SOCAT:
