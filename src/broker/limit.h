@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define LIMIT_BURST 30      /* records at once */
-#define LIMIT_PER_SECOND 2  /* and then */
+#define LIMIT_BURST 100     /* records at once: more than a person or a script makes by mistake */
+#define LIMIT_PER_SECOND 20 /* and then */
 #define LIMIT_SLOTS 256
 
 struct limit {

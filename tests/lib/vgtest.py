@@ -549,7 +549,7 @@ def restart_gate():
 
 
 def room_in_log():
-    """For a test that counts refusals in the log: virtgated writes 30 of an account at once and then two a second."""
+    """For a test that counts refusals in the log: virtgated writes 100 of an account at once and then 20 a second."""
     lines = AUTH_LOG.read_text(errors="replace").splitlines()
     ready = max(n for n, line in enumerate(lines) if re.search(r" virtgated\[\d+\]: ready", line))
     if sum(re.search(r" virtgated\[\d+\]: refused", line) is not None for line in lines[ready:]) > 20:

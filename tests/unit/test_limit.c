@@ -14,8 +14,8 @@ static void a_flood_is_counted_not_written(void **state)
     assert_int_equal(written, LIMIT_BURST);
     assert_true(limit_allows(&limit, 1001, 5000, &suppressed)); /* another account is not touched */
     assert_int_equal(suppressed, 0);
-    assert_false(limit_allows(&limit, 1000, 5400, &suppressed));
-    assert_true(limit_allows(&limit, 1000, 6000, &suppressed));
+    assert_false(limit_allows(&limit, 1000, 5000 + 900 / LIMIT_PER_SECOND, &suppressed));
+    assert_true(limit_allows(&limit, 1000, 5000 + 1000 / LIMIT_PER_SECOND, &suppressed));
     assert_int_equal(suppressed, 1000 - LIMIT_BURST + 1);
     assert_true(limit_allows(&limit, 1000, 600000, &suppressed));
     assert_int_equal(suppressed, 0);
