@@ -16,6 +16,8 @@ static int decide(const struct policy *view, const struct subject *subject, enum
     return policy_decide(view, subject, &vm, right, &finding->verdict) ? 0 : -EACCES;
 }
 
+#define STOP 1 /* of a visit: seen enough */
+
 struct search {
     const struct policy *view;
     const struct subject *subject;
@@ -31,6 +33,16 @@ static bool display_matches(const struct domain_display *display, const struct c
     if (command->target == BY_SOCKET)
         return display->socket[0] && strcmp(display->socket, command->path) == 0;
     return domain_display_is_at(display, command->host, command->port);
+}
+
+static bool is_written_out(const struct domain_display *display, const struct command *command)
+{
+    if (command->target == BY_SOCKET)
+        return true;
+    for (size_t i = 0; i < display->n_listens; i++)
+        if (display->listen[i][0] && strcmp(display->listen[i], command->host) == 0)
+            return true;
+    return false;
 }
 
 /* A port or a path is no identity: it picks among the domains that the user may see, and nothing else is looked at. */
@@ -52,6 +64,9 @@ static int look_at(void *context, const struct virt_domain *domain)
             continue;
         if (search->n_matches++ == 0 && virt_domain_share(domain, &search->finding->domain) == 0)
             search->finding->index = i;
+        /* An address, written out, and a port have one listener, and a path has one: no other domain can match. */
+        if (search->n_matches == 1 && is_written_out(&facts.display[i], search->command))
+            return STOP;
     }
     return 0;
 }
@@ -64,7 +79,7 @@ static int find_by_search(struct virt *virt, struct search *search)
         snprintf(search->text, sizeof search->text, "%u", search->command->port);
     r = virt_each_domain(virt, true, look_at, search);
     if (r < 0)
-        return r;
+        return r; /* STOP is no error */
     if (search->n_matches != 1) {
         virt_domain_release(&search->finding->domain);
         snprintf(search->finding->verdict.text, VERDICT_TEXT_SIZE,

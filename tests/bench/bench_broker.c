@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the gate itself adds: from connect() to the first byte of a display, without ssh. Run as a user of the gate in
- * `tests/sandbox --up`: bench_broker VM [RUNS [PAUSE_MS]] */
+ * `tests/sandbox --up`: bench_broker COMMAND [RUNS [PAUSE_MS]], such as bench_broker 'display cards2'. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,6 @@
 
 #include "base/fd.h"
 #include "base/io.h"
-#include "base/text.h"
 #include "shell/gate.h"
 
 static double now_ms(void)
@@ -31,13 +30,13 @@ static int by_value(const void *a, const void *b)
 int main(int argc, char *argv[])
 {
     int runs = argc > 2 ? atoi(argv[2]) : 30, pause_ms = argc > 3 ? atoi(argv[3]) : 200;
-    struct request request = { .kind = REQUEST_COMMAND,
-                               .command = { .kind = COMMAND_DISPLAY, .target = BY_NAME }, .said = "bench" };
+    struct request request = { .kind = REQUEST_COMMAND, .said = "bench" };
+    char why[COMMAND_WHY_SIZE];
     double *took = calloc((size_t)runs + 1, sizeof *took);
     struct gate_answer answer;
     char banner[12];
 
-    if (argc < 2 || !took || text_copy(request.command.vm, sizeof request.command.vm, argv[1]) < 0)
+    if (argc < 2 || !took || command_parse(argv[1], strlen(argv[1]), &request.command, why) < 0)
         return 64;
     for (int i = 0; i < runs; i++) {
         double start = now_ms();
