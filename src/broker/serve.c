@@ -23,6 +23,7 @@
 #include "broker/sessions.h"
 #include "wire/fdpass.h"
 #include "wire/job.h"
+#include "wire/listing.h"
 #include "wire/reply.h"
 
 /* --- saying ------------------------------------------------------------------------------------------------------ */
@@ -379,6 +380,14 @@ static int start_job(struct connection *c, const struct subject *subject)
     return r < 0 ? r : 0;
 }
 
+static bool any_right_may_be_allowed(const struct policy *policy, const struct subject *subject, const char *name)
+{
+    return policy_may_allow(policy, subject, name, RIGHT_DISPLAY) ||
+           policy_may_allow(policy, subject, name, RIGHT_SERIAL) ||
+           policy_may_allow(policy, subject, name, RIGHT_POWER) ||
+           policy_may_allow(policy, subject, name, RIGHT_TAKEOVER);
+}
+
 /* False when no rule can allow what is asked for: then libvirtd is not troubled (attack D23). */
 static bool may_be_allowed(const struct connection *c, const struct subject *subject)
 {
@@ -392,17 +401,30 @@ static bool may_be_allowed(const struct connection *c, const struct subject *sub
     case COMMAND_CONSOLE:
         return policy_may_allow(policy, subject, name, RIGHT_SERIAL);
     case COMMAND_INFO:
-        return policy_may_allow(policy, subject, name, RIGHT_DISPLAY) ||
-               policy_may_allow(policy, subject, name, RIGHT_SERIAL) ||
-               policy_may_allow(policy, subject, name, RIGHT_POWER) ||
-               policy_may_allow(policy, subject, name, RIGHT_TAKEOVER);
-    case COMMAND_LIST: /* an empty list is an answer */
+    case COMMAND_LIST:
+        return any_right_may_be_allowed(policy, subject, name);
     case COMMAND_RPC:
     case COMMAND_HELP:
     case COMMAND_VERSION:
         break;
     }
     return true;
+}
+
+/* A list of nothing is an answer, not a refusal; it takes no session process to make one. */
+static void answer_empty_list(struct connection *c)
+{
+    struct reply reply = { .kind = REPLY_LISTING };
+    unsigned char wire[REPLY_WIRE_SIZE];
+    FD_AUTO fd = -1;
+
+    if (session_seal_listing("", 0, &fd) < 0) {
+        refuse(c, EX_OSERR, "the listing cannot be made", "the listing cannot be made");
+        return;
+    }
+    broker_encode_reply(&reply, wire);
+    fdpass_send(c->fd, wire, sizeof wire, &fd, 1);
+    connection_free(c);
 }
 
 /* The verdict of a request that no rule can allow, for the log. */
@@ -452,7 +474,10 @@ static void serve_command(struct connection *c)
         return;
     }
     if (!may_be_allowed(c, &subject)) {
-        refuse_unasked(c, &subject);
+        if (command->kind == COMMAND_LIST)
+            answer_empty_list(c);
+        else
+            refuse_unasked(c, &subject);
         return;
     }
     if (session && sessions_of(c->broker, c->peer.uid) >= settings->max_sessions) {
