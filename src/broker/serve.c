@@ -434,7 +434,7 @@ static void refuse_unasked(struct connection *c, const struct subject *subject)
     enum right right = command->kind == COMMAND_CONSOLE ? RIGHT_SERIAL : RIGHT_DISPLAY;
     struct vm vm = { .name = command->target == BY_NAME ? command->vm : "", .uuid = NULL };
     struct outcome outcome = { .kind = OUTCOME_REFUSED, .status = EX_NOPERM, .right = right };
-    char line[REPLY_LINE_SIZE], text[COMMAND_PATH_SIZE], shown[200], uuid[UUID_TEXT_SIZE];
+    char line[REPLY_LINE_SIZE], shown[COMMAND_TARGET_SIZE];
     struct verdict verdict;
 
     policy_decide(c->broker->policy, subject, &vm, right, &verdict);
@@ -443,14 +443,7 @@ static void refuse_unasked(struct connection *c, const struct subject *subject)
     text_copy(outcome.reason, sizeof outcome.reason, verdict.text);
     record_refusal(c, &outcome);
 
-    uuid_format(&command->uuid, uuid);
-    if (command->target == BY_UUID)
-        snprintf(text, sizeof text, "uuid:%s", uuid);
-    else if (command->target == BY_TCP)
-        snprintf(text, sizeof text, "%s port %u", command->host, command->port);
-    else
-        snprintf(text, sizeof text, "%s", command->target == BY_SOCKET ? command->path : command->vm);
-    text_escape(shown, sizeof shown, text, strlen(text));
+    command_show_target(command, shown);
     snprintf(line, sizeof line, "no console for you on '%s'", shown);
     send_reply(c, REPLY_REFUSED, EX_NOPERM, line);
     connection_free(c);

@@ -65,6 +65,11 @@ int command_from_netcat(size_t argc, const char *const *argv, struct command *re
  * starting with "uuid:". */
 bool command_is_vm_name(const char *name, size_t len);
 
+#define COMMAND_TARGET_SIZE 200
+
+/* What was asked for, to be shown: a name, uuid:UUID, "HOST port PORT" or a path; escaped (base/text.h), cut when long. */
+void command_show_target(const struct command *command, char out[static COMMAND_TARGET_SIZE]);
+
 /* Word for a kind, as `virtgatectl explain --command` and the log print it ("display"). */
 const char *command_kind_name(enum command_kind kind);
 

@@ -2,6 +2,7 @@
 #include "command/target.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -269,4 +270,28 @@ int target_uri(const char *uri, struct command *ret, char why[static COMMAND_WHY
     ret->readonly |= cut_end(path, "-ro");
     text_copy(ret->uri, sizeof ret->uri, uri);
     return 0;
+}
+
+void command_show_target(const struct command *command, char out[static COMMAND_TARGET_SIZE])
+{
+    char text[COMMAND_PATH_SIZE + 32], uuid[UUID_TEXT_SIZE];
+
+    switch (command->target) {
+    case BY_UUID:
+        uuid_format(&command->uuid, uuid);
+        snprintf(text, sizeof text, "uuid:%s", uuid);
+        break;
+    case BY_TCP:
+        snprintf(text, sizeof text, "%s port %u", command->host, command->port);
+        break;
+    case BY_SOCKET:
+        snprintf(text, sizeof text, "%s", command->path);
+        break;
+    case BY_NAME:
+    case BY_NOTHING:
+    default:
+        snprintf(text, sizeof text, "%s", command->vm);
+        break;
+    }
+    text_escape(out, COMMAND_TARGET_SIZE, text, strlen(text));
 }

@@ -85,37 +85,12 @@ static void refuse_libvirt(const struct session *session, enum right right, cons
            "libvirtd on this host does not answer; try again later");
 }
 
-/* What the user asked for, as one word that is safe to show. */
-static void asked_for(const struct command *command, char out[static 200])
-{
-    char text[COMMAND_PATH_SIZE + 32], uuid[UUID_TEXT_SIZE];
-
-    switch (command->target) {
-    case BY_UUID:
-        uuid_format(&command->uuid, uuid);
-        snprintf(text, sizeof text, "uuid:%s", uuid);
-        break;
-    case BY_TCP:
-        snprintf(text, sizeof text, "%s port %u", command->host, command->port);
-        break;
-    case BY_SOCKET:
-        snprintf(text, sizeof text, "%s", command->path);
-        break;
-    case BY_NAME:
-    case BY_NOTHING:
-    default:
-        snprintf(text, sizeof text, "%s", command->vm);
-        break;
-    }
-    text_escape(out, 200, text, strlen(text));
-}
-
 /* The same line for a VM that is somebody else's and for one that was never defined. */
 static void refuse_console(const struct session *session, enum right right, const struct finding *finding)
 {
-    char asked[200];
+    char asked[COMMAND_TARGET_SIZE];
 
-    asked_for(&session->job.command, asked);
+    command_show_target(&session->job.command, asked);
     refuse(session, right, finding, EX_NOPERM, NULL, "no console for you on '%s'", asked);
 }
 
