@@ -5,9 +5,9 @@ missing_packages() {
     local wanted have package
     wanted=$(grep -v '^#' "${BASH_SOURCE[0]%/*}/packages")
     # shellcheck disable=SC2086,SC2016  # one word per package; ${...} is dpkg-query's
-    have=$(dpkg-query -W -f '${db:Status-Status} ${Package} \n' $wanted 2>/dev/null) || true
+    have=$(dpkg-query -W -f ' ${db:Status-Status}:${Package} ' $wanted 2>/dev/null) || true
     for package in $wanted; do
-        case $have in *"installed $package "*) ;; *) echo "$package" ;; esac
+        case $have in *" installed:$package "*) ;; *) echo "$package" ;; esac
     done
 }
 
