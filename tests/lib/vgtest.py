@@ -258,15 +258,19 @@ def greeting(vm):
 
 
 def ask_greeting(stream, vm, tries=20):
-    """Types '?' until the guest greets: what is typed before the console is connected may be lost."""
+    """Types '?' until the guest greets: what is typed before the console is connected may be lost, or answered later."""
     deadline, stream.deadline = stream.deadline, 0.5
     try:
         for _ in range(tries):
             stream.write(b"?")
             try:
-                return stream.read_until(re.escape(greeting(vm)))
+                said = stream.read_until(re.escape(greeting(vm)))
             except TimeoutError:
-                pass
+                continue
+            stream.deadline = deadline
+            stream.write(b"=done=")             # nothing of other greetings comes after this
+            stream.read_until(b"=done=")
+            return said
     finally:
         stream.deadline = deadline
     raise AssertionError(f"{vm} did not greet; seen: {stream.seen!r}")
@@ -425,6 +429,7 @@ def spice_link(stream, channel=1):
 
 def virsh(*words, check=True):
     """As root, past the gate: what the test knows to be true."""
+    words = [str(word) for word in words]
     result = run("virsh", "-q", *words)
     if check and result.rc != 0:
         raise AssertionError(f"virsh {shlex.join(words)}: {result.stderr.decode()}")
@@ -528,6 +533,14 @@ def libvirtd_clients():
 
 
 # --- virtgated ----------------------------------------------------------------------------------------------------
+
+WORKERS_AHEAD = 4   # session processes that wait for a job
+
+
+def all_sessions_over():
+    """The log has their ends, and no process carries a serial stream."""
+    return not open_sessions() and len(processes("virtgate-session")) == WORKERS_AHEAD
+
 
 ACL = pathlib.Path("/etc/virtgate/virtgate.ini")
 GATE_LOG = pathlib.Path("/var/log/virtgated.log")
@@ -638,6 +651,19 @@ def settled_log(mark, pattern=""):
         syslog.send(f"<15>tests: {word}".encode())     # comes after what came before it
     wait_for_log(mark, word)
     return [line for line in log_since(mark, pattern) if word not in line]
+
+
+def open_sessions():
+    """Those that were started and have not ended since virtgated started: their log fields."""
+    found = {}
+    for line in settled_log(0, r" virtgated\[\d+\]: (ready|start|end)"):
+        if re.search(r"\]: ready", line):
+            found = {}
+        elif re.search(r"\]: start ", line):
+            found[fields(line)["session"]] = fields(line)
+        else:
+            found.pop(fields(line)["session"], None)
+    return list(found.values())
 
 
 def fields(line):
