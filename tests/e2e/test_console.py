@@ -9,7 +9,7 @@ import time
 import pytest
 
 import vgtest
-from vgtest import Terminal, ask_greeting, extra_vm, greeting, settled_log, ssh_open, wait_until
+from vgtest import Terminal, ask_greeting, extra_vm, greeting, ssh_open, wait_until
 
 LEAVE = b"\x1d"
 IN_USE = b"virtgate: the serial console of 'cards2' is in use; try again later\n"
@@ -79,8 +79,8 @@ def test_records():
         echo(p.talk, b"hello")
         p.talk.write(LEAVE)
         assert p.result().rc == 0
-    start, = map(vgtest.fields, settled_log(mark, "virtgated.*: start .*right=serial"))
-    end, = map(vgtest.fields, vgtest.wait_for_log(mark, f"virtgated.*: end session={start['session']}"))
+    start, = vgtest.records(mark, "start .*right=serial")
+    end, = vgtest.records(mark, f"end session={start['session']}")
     same = {"user": "alice", "vm": "cards2", "uuid": CONSOLE.format(1), "right": "serial"}
     assert same.items() <= start.items() and same.items() <= end.items()
     assert start["command"] == "console cards2" and start["result"] == "opened"
@@ -238,7 +238,7 @@ def test_in_use(logins):
         assert logins("alice").run("console", "cards2") == (75, b"", IN_USE)
         echo(alice.talk, b"still here")
         assert alice.poll() is None
-    refused = [vgtest.fields(line) for line in settled_log(mark, "virtgated.*: refused ")]
+    refused = vgtest.records(mark, "refused ", 3)
     assert [(line["user"], line["status"], line["reason"]) for line in refused] \
         == [(user, "75", "held by another session") for user in ("bob", "bob", "alice")]
 
@@ -268,8 +268,8 @@ def test_takeover():
                 assert alice.settings() == alice.before
                 echo(bob.talk, b"mine")
                 assert bob.hang_up() == 0
-    ends = [vgtest.fields(line) for line in vgtest.wait_for_log(mark, "virtgated.*: end .*user=alice")]
-    assert [end["reason"] for end in ends] == ["stream ended"]
+    end, = vgtest.records(mark, "end .*user=alice")
+    assert end["reason"] == "stream ended"
 
 
 # --- devices ------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def wait_until(predicate, deadline=10, what="what was waited for"):
 
 def ssh_command(user, *words, tty=False, options=()):
     """words are joined as ssh does: one command line, as typed."""
-    return ["ssh", "-o", "BatchMode=yes", *(["-tt"] if tty else []), *options, f"{user}@{HOST}", *words]
+    return ["ssh", "-o", "BatchMode=yes", "-tt" if tty else "-T", *options, "--", f"{user}@{HOST}", *words]
 
 
 def ssh(user, *words, stdin=b"", tty=False, options=(), timeout=60):
@@ -143,28 +143,33 @@ class Login:
         self.folder.cleanup()
 
 
+def shell(user, command=None, **options):
+    """virtgate-shell as sshd starts it, without sshd."""
+    account = pwd.getpwnam(user)
+    return subprocess.Popen(["/usr/bin/virtgate-shell"], user=account.pw_uid, group=account.pw_gid, cwd="/",
+                            extra_groups=os.getgrouplist(user, account.pw_gid), start_new_session=True,
+                            env={"SSH_ORIGINAL_COMMAND": command} if command else {}, **options)
+
+
 class Terminal:
     """virtgate-shell as sshd starts it for user, on a terminal whose settings a test can look at."""
 
-    SHELL = "/usr/bin/virtgate-shell"
-
     def __init__(self, user, command=None, rows=24, columns=80):
-        account = pwd.getpwnam(user)
         self.master, self.slave = pty.openpty()     # kept open: a terminal that nobody has open forgets its settings
         self.resize(rows, columns)
         self.before = self.settings()
         self.talk = Stream(self.master, self.master)
-        self.process = subprocess.Popen(
-            [self.SHELL], stdin=self.slave, stdout=self.slave, stderr=self.slave, user=account.pw_uid, group=account.pw_gid,
-            extra_groups=os.getgrouplist(user, account.pw_gid), start_new_session=True, cwd="/",
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env={"SSH_ORIGINAL_COMMAND": command} if command else {})
+        self.process = shell(user, command, stdin=self.slave, stdout=self.slave, stderr=self.slave,
+                             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
 
     def settings(self):
         return termios.tcgetattr(self.slave)
 
     def is_raw(self):
         return not self.settings()[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
+
+    def children(self):
+        return pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
 
     def resize(self, rows, columns):
         """As sshd does it: whoever has the terminal gets SIGWINCH."""
@@ -487,10 +492,8 @@ def processes(name):
 
 
 def process(name):
-    found = processes(name)
-    if len(found) != 1:
-        raise AssertionError(f"{len(found)} processes {name}, not one")
-    return found[0]
+    """The only one; a child that has not become another program yet looks like a second one for a moment."""
+    return wait_until(lambda: len(found := processes(name)) == 1 and found[0], 5, f"exactly one process {name}")
 
 
 def end_process(name, number=signal.SIGTERM):
@@ -534,12 +537,9 @@ def libvirtd_clients():
 
 # --- virtgated ----------------------------------------------------------------------------------------------------
 
-WORKERS_AHEAD = 4   # session processes that wait for a job
-
-
 def all_sessions_over():
     """The log has their ends, and no process carries a serial stream."""
-    return not open_sessions() and len(processes("virtgate-session")) == WORKERS_AHEAD
+    return not open_sessions() and len(processes("virtgate-session")) == SPARES
 
 
 ACL = pathlib.Path("/etc/virtgate/virtgate.ini")
@@ -651,6 +651,16 @@ def settled_log(mark, pattern=""):
         syslog.send(f"<15>tests: {word}".encode())     # comes after what came before it
     wait_for_log(mark, word)
     return [line for line in log_since(mark, pattern) if word not in line]
+
+
+def records(mark, pattern, count=1):
+    """The fields of exactly so many of virtgated's records after mark: a client may have its answer before the log has."""
+    pattern = rf" virtgated\[\d+\]: {pattern}"
+    wait_until(lambda: len(log_since(mark, pattern)) >= count, what=f"{count} log records like {pattern!r}")
+    found = [fields(line) for line in settled_log(mark, pattern)]
+    if len(found) != count:
+        raise AssertionError(f"{len(found)} log records like {pattern!r}, not {count}: {found}")
+    return found
 
 
 def open_sessions():
