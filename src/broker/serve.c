@@ -440,7 +440,7 @@ static void refuse_unasked(struct connection *c, const struct subject *subject)
     policy_decide(c->broker->policy, subject, &vm, right, &verdict);
     if (verdict.file)
         snprintf(outcome.rule, sizeof outcome.rule, "%s:%u", verdict.file, verdict.line);
-    text_copy(outcome.reason, sizeof outcome.reason, verdict.text);
+    text_copy(outcome.reason, sizeof outcome.reason, vm.name[0] ? verdict.text : "no rule grants it on any VM");
     record_refusal(c, &outcome);
 
     command_show_target(command, shown);
