@@ -20,6 +20,7 @@ struct buffer {
 };
 
 struct virt_console {
+    virConnectPtr connection;
     virStreamPtr stream;
     int user, control;
     int user_watch, control_watch;
@@ -58,6 +59,7 @@ int virt_console_open(struct virt *virt, const struct virt_domain *domain, const
         return -ENOMEM;
     console->to_user = (struct buffer){ .size = sizeof console->to_user_data, .data = console->to_user_data };
     console->to_guest = (struct buffer){ .size = sizeof console->to_guest_data, .data = console->to_guest_data };
+    console->connection = virt->connection;
     console->stream = virStreamNew(virt->connection, VIR_STREAM_NONBLOCK);
     if (!console->stream)
         goto out;
@@ -182,6 +184,16 @@ static void on_stream(virStreamPtr stream, int events, void *context)
     }
 }
 
+/* libvirtd has gone: its streams say nothing of that. */
+static void on_disconnect(virConnectPtr connection, int reason, void *context)
+{
+    struct virt_console *console = context;
+
+    (void)connection;
+    (void)reason;
+    console->guest_ended = true;
+}
+
 static void on_user(int watch, int fd, int events, void *context)
 {
     struct virt_console *console = context;
@@ -247,7 +259,8 @@ void virt_console_run(struct virt_console *console, int user, int control, uint6
     console->control_watch = virEventAddHandle(control, VIR_EVENT_HANDLE_READABLE, on_control, console, NULL);
     if (console->user_watch < 0 || console->control_watch < 0 ||
         virStreamEventAddCallback(console->stream, VIR_STREAM_EVENT_READABLE | VIR_STREAM_EVENT_HANGUP, on_stream,
-                                  console, NULL) < 0)
+                                  console, NULL) < 0 ||
+        virConnectRegisterCloseCallback(console->connection, on_disconnect, console, NULL) < 0)
         console->over = true;
     while (!console->over) {
         carry(console);
@@ -259,6 +272,7 @@ void virt_console_run(struct virt_console *console, int user, int control, uint6
         else if (virEventRunDefaultImpl() < 0)
             break;
     }
+    virConnectUnregisterCloseCallback(console->connection, on_disconnect);
     virStreamEventRemoveCallback(console->stream);
     virEventRemoveHandle(console->user_watch);
     virEventRemoveHandle(console->control_watch);
