@@ -15,8 +15,9 @@
 #include "wire/fdpass.h"
 #include "wire/job.h"
 
-/* The longest that finding and opening may take; a serial stream that runs is not meant. */
-#define OPEN_SECONDS 20
+/* The longest that finding and opening may take; a serial stream that runs is not meant. Longer than the broker waits, which
+ * tells the user why and then ends this process. */
+#define OPEN_SECONDS 40
 #define VIEW_MAX (64U << 20)
 
 static int read_view(int fd, struct policy **ret)
