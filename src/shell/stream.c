@@ -10,6 +10,8 @@
 #include "relay/relay.h"
 #include "shell/terminal.h"
 
+#define ENDED_MS 1000
+
 struct carrying {
     int connection;
     int status;
@@ -70,8 +72,9 @@ int stream_carry(struct gate_answer *answer, bool as_console)
         say("\r\n");
     }
     struct pollfd ended = { .fd = answer->connection, .events = POLLIN };
-    /* Who cuts a session says so before the stream ends. */
-    if (end == RELAY_STREAM_ENDED && !carrying.heard && poll(&ended, 1, 0) > 0)
+    /* Who cuts a session says so before the stream ends; the end of a guest or of a session process the broker hears of
+     * when we do. */
+    if (end == RELAY_STREAM_ENDED && !carrying.heard && poll(&ended, 1, ENDED_MS) > 0)
         carrying.status = gate_read_end(answer->connection);
     if (end == RELAY_FAILED)
         return gate_complain(EX_OSERR, "this host is short of memory or descriptors; try again");
