@@ -143,10 +143,16 @@ static void take_late_outcome(struct connection *c)
     shutdown(c->fd, SHUT_RDWR);
     if (fdpass_recv(c->worker.control, &outcome, sizeof outcome, &held, 1, &n_fds) < 0)
         return;
-    if (broker_check_outcome(&outcome, (unsigned)n_fds) == 0 && outcome.kind == OUTCOME_OPENED)
+    bool sound = broker_check_outcome(&outcome, (unsigned)n_fds) == 0;
+    if (sound && outcome.kind == OUTCOME_OPENED) {
         go_live(c, &outcome, held);
-    else
-        fd_close(&held);
+        return;
+    }
+    fd_close(&held);
+    if (sound && outcome.kind == OUTCOME_REFUSED) {
+        record_refusal(c, &outcome);
+        c->state = ENDING;
+    }
 }
 
 /* The client has closed its connection, or its process is gone. */
@@ -230,6 +236,8 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *context)
         take_late_outcome(c);
         if (c->started)
             take_end_of_client(c);
+        else if (c->state == ENDING)
+            connection_free(c);
         else
             refuse(c, EX_UNAVAILABLE, c->end_reason, NULL);
         break;
