@@ -31,6 +31,35 @@ static void add_what(struct log_record *record, const struct outcome *outcome)
     log_field(record, "rule", outcome->rule);
 }
 
+/* What the request was. The command line beside it is what the user's process says that it was. */
+static void add_asked(struct log_record *record, const struct request *request)
+{
+    const struct command *command = &request->command;
+    const char *kind = command_kind_name(command->kind);
+    char uuid[UUID_TEXT_SIZE];
+
+    if (request->kind != REQUEST_COMMAND)
+        return;
+    switch (command->target) {
+    case BY_NAME:
+        log_fieldf(record, "asked", "%s %s", kind, command->vm);
+        break;
+    case BY_UUID:
+        uuid_format(&command->uuid, uuid);
+        log_fieldf(record, "asked", "%s uuid:%s", kind, uuid);
+        break;
+    case BY_TCP:
+        log_fieldf(record, "asked", "%s %s port %u", kind, command->host, command->port);
+        break;
+    case BY_SOCKET:
+        log_fieldf(record, "asked", "%s %s", kind, command->path);
+        break;
+    case BY_NOTHING:
+        log_field(record, "asked", kind);
+        break;
+    }
+}
+
 void record_start(const struct connection *connection)
 {
     struct log_record record;
@@ -38,6 +67,7 @@ void record_start(const struct connection *connection)
     log_begin(&record, LOG_INFO, "start");
     add_who(&record, connection);
     add_what(&record, &connection->opened);
+    add_asked(&record, &connection->request);
     log_field(&record, "command", connection->request.said);
     log_field(&record, "result", "opened");
     log_send(&record);
@@ -67,6 +97,7 @@ void record_refusal(const struct connection *connection, const struct outcome *o
     log_begin(&record, LOG_NOTICE, "refused");
     add_who(&record, connection);
     add_what(&record, outcome);
+    add_asked(&record, &connection->request);
     log_field(&record, "command", connection->request.said);
     log_fieldf(&record, "status", "%u", outcome->status);
     log_field(&record, "reason", outcome->reason);
