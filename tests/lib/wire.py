@@ -22,7 +22,7 @@ import time
 import traceback
 import uuid as uuid_module
 
-from vgtest import log_mark, wait_for_log, wait_until
+from vgtest import processes, wait_until
 
 RUN = pathlib.Path("/run/virtgate")
 SOCKET = str(RUN / "broker.sock")
@@ -313,16 +313,6 @@ def answer(user, message, mounts=None):
 
 # --- the broker's processes ----------------------------------------------------------------------------------------
 
-def processes(name):
-    """pids whose program is called so."""
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if os.path.basename(os.readlink(path / "exe")) == name:
-                found.append(int(path.name))
-    return sorted(found)
-
-
 def parent_of(pid):
     return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -367,10 +357,9 @@ def has_ended(sock_or_fd, timeout=1.0):
     return False
 
 
-# --- brokers and their ACL -----------------------------------------------------------------------------------------
+# --- a broker of one's own -----------------------------------------------------------------------------------------
 
 BROKER = "/usr/sbin/virtgated"
-ACL = pathlib.Path("/etc/virtgate/virtgate.ini")
 
 
 class PrivateBroker:
@@ -420,23 +409,3 @@ class PrivateBroker:
             os.kill(pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
-
-
-def reload(broker, expected=r"reload: \d+ rules in force"):
-    """SIGHUP, and the log's line about it."""
-    mark = log_mark()
-    os.kill(broker, signal.SIGHUP)
-    return wait_for_log(mark, rf"virtgated\[{broker}\]: {expected}")[0]
-
-
-@contextlib.contextmanager
-def grants(broker, text):
-    """Another ACL for the broker that runs, as long as the block lasts."""
-    before = ACL.read_bytes()
-    ACL.write_text(text)
-    try:
-        reload(broker)
-        yield
-    finally:
-        ACL.write_bytes(before)
-        reload(broker)
