@@ -34,30 +34,12 @@ static void add_what(struct log_record *record, const struct outcome *outcome)
 /* What the request was. The command line beside it is what the user's process says that it was. */
 static void add_asked(struct log_record *record, const struct request *request)
 {
-    const struct command *command = &request->command;
-    const char *kind = command_kind_name(command->kind);
-    char uuid[UUID_TEXT_SIZE];
+    char target[COMMAND_TARGET_SIZE];
 
     if (request->kind != REQUEST_COMMAND)
         return;
-    switch (command->target) {
-    case BY_NAME:
-        log_fieldf(record, "asked", "%s %s", kind, command->vm);
-        break;
-    case BY_UUID:
-        uuid_format(&command->uuid, uuid);
-        log_fieldf(record, "asked", "%s uuid:%s", kind, uuid);
-        break;
-    case BY_TCP:
-        log_fieldf(record, "asked", "%s %s port %u", kind, command->host, command->port);
-        break;
-    case BY_SOCKET:
-        log_fieldf(record, "asked", "%s %s", kind, command->path);
-        break;
-    case BY_NOTHING:
-        log_field(record, "asked", kind);
-        break;
-    }
+    command_show_target(&request->command, target);
+    log_fieldf(record, "asked", "%s%s%s", command_kind_name(request->command.kind), target[0] ? " " : "", target);
 }
 
 void record_start(const struct connection *connection)
