@@ -14,13 +14,14 @@ int main(int argc, char *argv[])
 {
     int type = 0;
     socklen_t size = sizeof type;
+    char byte;
 
     if (argc != 2 || getsockopt(3, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
         fprintf(stderr, "virtgate-session is started by virtgated alone\n");
         return EX_USAGE;
     }
-    /* No session outlives its broker, whatever it waits for. */
-    if (confine_to_parent() < 0)
+    /* No session outlives its broker, whatever it waits for; nor one that ended before this took effect. */
+    if (confine_to_parent() < 0 || recv(3, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
         return EX_OSERR;
     fcntl(3, F_SETFD, FD_CLOEXEC); /* libvirt's library starts programs for some URIs */
     signal(SIGPIPE, SIG_IGN);
