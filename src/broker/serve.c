@@ -26,6 +26,8 @@
 #include "wire/listing.h"
 #include "wire/reply.h"
 
+#define ACCEPTS_AT_ONCE 16
+
 /* --- saying ------------------------------------------------------------------------------------------------------ */
 
 static void send_reply(const struct connection *c, enum reply_kind kind, uint8_t status, const char *line)
@@ -678,10 +680,12 @@ int serve_accept(sd_event_source *source, int listener, uint32_t events, void *c
 {
     (void)source;
     (void)events;
-    for (;;) {
+    /* Some at a time: who connects without end must not keep those waiting who are connected. */
+    for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
-            return 0; /* EAGAIN: that was all. EMFILE and its like: those who wait will be taken when there is room. */
+            break; /* EAGAIN: that was all. EMFILE and its like: those who wait will be taken when there is room. */
         serve(context, fd);
     }
+    return 0;
 }
