@@ -22,7 +22,7 @@ import time
 import traceback
 import uuid as uuid_module
 
-from vgtest import processes, wait_until
+from vgtest import ACL, log_mark, processes, wait_for_log, wait_until
 
 RUN = pathlib.Path("/run/virtgate")
 SOCKET = str(RUN / "broker.sock")
@@ -315,6 +315,40 @@ def answer(user, message, mounts=None):
 
 def parent_of(pid):
     return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def gates():
+    """The virtgated processes, without a child of one that is about to become a session process."""
+    found = processes("virtgated")
+    with contextlib.suppress(OSError):
+        return [pid for pid in found if parent_of(pid) not in found]
+    return gates()
+
+
+def gate():
+    pid, = gates()
+    return pid
+
+
+def reload():
+    """SIGHUP, and the log's line about it."""
+    mark, pid = log_mark(), gate()
+    os.kill(pid, signal.SIGHUP)
+    return wait_for_log(mark, rf"virtgated\[{pid}\]: reload: ")[-1]
+
+
+@contextlib.contextmanager
+def grants(text):
+    """Another ACL, as long as the block lasts."""
+    before = ACL.read_bytes()
+    try:
+        ACL.write_text(text)
+        said = reload()
+        assert "rules in force" in said, said
+        yield
+    finally:
+        ACL.write_bytes(before)
+        reload()
 
 
 def sessions_of(broker):
