@@ -68,6 +68,17 @@ static void go_live(struct connection *c, const struct outcome *outcome, int hel
 
 /* --- the end of a connection ------------------------------------------------------------------------------------- */
 
+/* A socket that is closed with something unread in it says ECONNRESET to the other side, before what was said to it: one who
+ * is refused before the request was read, or whose last report crosses the end of the session, would not learn why. */
+static void discard_input(const struct connection *c)
+{
+    char byte;
+
+    shutdown(c->fd, SHUT_RD); /* nothing more can come in between */
+    while (recv(c->fd, &byte, 1, MSG_DONTWAIT) > 0)
+        ;
+}
+
 static void connection_free(struct connection *c)
 {
     struct broker *broker = c->broker;
@@ -84,6 +95,7 @@ static void connection_free(struct connection *c)
     sd_event_source_disable_unref(c->on_time);
     sd_event_source_disable_unref(c->on_control);
     sd_event_source_disable_unref(c->on_held);
+    discard_input(c);
     fd_close(&c->fd);
     fd_close(&c->peer.pidfd);
     fd_close(&c->held);
@@ -194,17 +206,6 @@ void connections_drop(struct broker *broker)
 
 /* --- refusing ---------------------------------------------------------------------------------------------------- */
 
-/* A socket that is closed with something unread in it says ECONNRESET to the other side, before the answer that lies there:
- * one who is refused before the request was read would not learn why. */
-static void discard_input(const struct connection *c)
-{
-    char byte;
-
-    shutdown(c->fd, SHUT_RD); /* nothing more can come in between */
-    while (recv(c->fd, &byte, 1, MSG_DONTWAIT) > 0)
-        ;
-}
-
 /* Says no to the user, writes it to the log, and ends the connection. line NULL: the user has the answer already, or
  * knows it. */
 static void refuse(struct connection *c, uint8_t status, const char *reason, const char *line)
@@ -215,7 +216,6 @@ static void refuse(struct connection *c, uint8_t status, const char *reason, con
     record_refusal(c, &outcome);
     if (line)
         send_reply(c, REPLY_REFUSED, status, line);
-    discard_input(c);
     connection_free(c);
 }
 

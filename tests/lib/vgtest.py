@@ -664,9 +664,9 @@ def records(mark, pattern, count=1):
 
 
 def open_sessions():
-    """Those that were started and have not ended since virtgated started: their log fields."""
+    """Those that were started and have not ended since the virtgated that runs was started: their log fields."""
     found = {}
-    for line in settled_log(0, r" virtgated\[\d+\]: (ready|start|end)"):
+    for line in settled_log(0, rf" virtgated\[{process('virtgated')}\]: (ready|start|end)"):
         if re.search(r"\]: ready", line):
             found = {}
         elif re.search(r"\]: start ", line):
