@@ -44,7 +44,7 @@ def state_of(pid):
     return len(wire.fds_of(pid)), len(wire.sessions_of(pid))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def broker():
     pid = wire.gate()
     # What is made once only: a timer for live sessions.
@@ -1261,3 +1261,50 @@ def test_D31_1_sessions_end_with_the_broker(tmp_path):
                 assert receive(sock) is None
     finally:
         broker.__exit__()
+
+
+# --- what is installed -----------------------------------------------------------------------------------------------
+
+PROGRAMS = [SHELL, wire.BROKER, "/usr/libexec/virtgate/virtgate-session", "/usr/bin/virtgatectl", "/usr/sbin/virtgatectl"]
+
+
+def test_D6_2_unit_of_the_socket():
+    """What systemd makes must not be wider than what the broker itself makes: without SocketMode it is 0666."""
+    text = pathlib.Path("/usr/lib/systemd/system/virtgated.socket").read_text()
+    unit = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    assert unit["ListenSequentialPacket"] == wire.SOCKET
+    assert (unit["SocketMode"], unit["SocketUser"], unit["SocketGroup"]) == ("0660", "root", wire.GATE_GROUP)
+    assert (unit["DirectoryMode"], unit["Accept"]) == ("0755", "no")
+
+
+# Each is what a session is for, or reads what every client of libvirtd's read-only socket can read.
+OF_LIBVIRT = set("""
+virInitialize virEventRegisterDefaultImpl virEventRunDefaultImpl virEventAddHandle virEventUpdateHandle virEventRemoveHandle
+virSetErrorFunc virGetLastError virGetLastErrorCode
+virConnectOpen virConnectClose virConnectIsAlive virConnectRegisterCloseCallback virConnectUnregisterCloseCallback
+virConnectListAllDomains virDomainLookupByName virDomainLookupByUUID virDomainRef virDomainFree virDomainGetName
+virDomainGetUUID virDomainGetID virDomainGetState virDomainGetXMLDesc
+virDomainOpenGraphicsFD virDomainOpenConsole
+virStreamNew virStreamFree virStreamAbort virStreamSend virStreamRecv virStreamEventAddCallback virStreamEventUpdateCallback
+virStreamEventRemoveCallback
+""".split())
+
+
+def test_F11_1_what_is_called_of_libvirt():
+    for path in filter(os.path.exists, PROGRAMS):
+        symbols = subprocess.run(["nm", "-D", "--undefined-only", path], capture_output=True, text=True, check=True).stdout
+        called = set(re.findall(r"\b(vir[A-Z]\w*)", symbols))
+        linked = "libvirt" in subprocess.run(["readelf", "-d", path], capture_output=True, text=True, check=True).stdout
+        if path.endswith("virtgate-session"):
+            assert "virDomainOpenGraphicsFD" in called and called <= OF_LIBVIRT, called - OF_LIBVIRT
+        else:
+            assert (called, linked) == (set(), False), path
+
+
+def test_F24_1_nothing_is_setuid():
+    found = [path for path in PROGRAMS if os.path.exists(path)]
+    assert len(found) >= 4
+    for path in found:
+        info = os.stat(path)
+        assert (info.st_uid, stat.S_IMODE(info.st_mode)) == (0, 0o755), path
+        assert os.listxattr(path) == []         # nor has it a file capability
