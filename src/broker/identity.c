@@ -75,9 +75,9 @@ static int look_up_groups(struct identity *identity, gid_t gid, char *buffer)
         int error = getgrgid_r(gids[i], &entry, buffer, NSS_BUFFER, &found);
         if (error == EINTR) {
             i--;
-        } else if (error) {
-            r = -error; /* a deny may hang on this group: without its name nothing is decided */
-        } else if (found) {
+        } else if (error || !found) {
+            r = error ? -error : -ENOENT; /* a deny may hang on this group: without its name nothing is decided */
+        } else {
             identity->group[identity->n_groups] = strdup(entry.gr_name);
             if (!identity->group[identity->n_groups])
                 r = -ENOMEM;
@@ -144,6 +144,14 @@ struct identity *identity_next(void)
         return NULL;
     atomic_fetch_sub(&n_asked, 1);
     return identity;
+}
+
+bool identity_is_in(const struct identity *identity, const char *group)
+{
+    for (size_t i = 0; i < identity->n_groups; i++)
+        if (strcmp(identity->group[i], group) == 0)
+            return true;
+    return false;
 }
 
 void identity_free(struct identity *identity)

@@ -4,6 +4,7 @@
 #ifndef VG_IDENTITY_H
 #define VG_IDENTITY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -16,7 +17,7 @@ struct identity {
     int error;                  /* 0 or -errno: -ENOENT: no such account; then there is no name */
     char name[IDENTITY_NAME_SIZE];
     size_t n_groups;
-    char **group;               /* names; a group that has none is left out */
+    char **group;               /* names; one without a name is an error */
 };
 
 /* Where answers come: each read gives one pointer to a struct identity, of the reader's from then on. 0 or -errno. */
@@ -27,6 +28,9 @@ int identity_ask(uid_t uid, void *context);
 
 /* The next answer, or NULL when there is none now. */
 struct identity *identity_next(void);
+
+/* Is the account in the group of that name? */
+bool identity_is_in(const struct identity *identity, const char *group);
 
 void identity_free(struct identity *identity);
 

@@ -459,6 +459,17 @@ static void refuse_unasked(struct connection *c, const struct subject *subject)
     connection_free(c);
 }
 
+/* Whoever could connect was in the gate's group at login. An account that NSS does not find in it now has left it, or NSS
+ * does not find groups: then a group's deny would not be found either. */
+static bool check_gate_group(struct connection *c)
+{
+    if (identity_is_in(c->identity, VG_GATE_GROUP))
+        return true;
+    refuse(c, EX_NOPERM, "not in group " VG_GATE_GROUP " now",
+           "this account is not in group " VG_GATE_GROUP ", whose members may ask the gate");
+    return false;
+}
+
 static void serve_command(struct connection *c)
 {
     const struct command *command = &c->request.command;
@@ -467,6 +478,8 @@ static void serve_command(struct connection *c)
     struct subject subject;
     char line[REPLY_LINE_SIZE];
 
+    if (!check_gate_group(c))
+        return;
     if (command->kind == COMMAND_RPC) {
         refuse(c, EX_UNAVAILABLE, "libvirt connections are not offered yet",
                "libvirt connections are not offered by this gate yet; use: list, display VM, console VM");
@@ -644,7 +657,7 @@ static void serve(struct broker *broker, int fd)
     struct connection *c = calloc(1, sizeof *c);
     const struct settings *settings = policy_settings(broker->policy);
 
-    if (!c || peer_of(fd, &c->peer) < 0) {
+    if (!c || peer_of(fd, &c->peer) < 0 || c->peer.gone) {
         free(c);
         fd_close(&fd);
         return;

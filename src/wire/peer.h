@@ -3,6 +3,7 @@
 #ifndef VG_WIRE_PEER_H
 #define VG_WIRE_PEER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct peer {
@@ -10,6 +11,7 @@ struct peer {
     gid_t gid;
     pid_t pid;  /* for the log only: a number is no identity, it is reused */
     int pidfd;  /* readable when that process has ended; -1 when the kernel has none to give. Owned. */
+    bool gone;  /* it has ended, and the kernel (6.5 to 6.14) gives no pidfd for that reason */
 };
 
 /* 0 or -errno. */

@@ -5,6 +5,7 @@ process, as many descriptors, as many session processes."""
 import contextlib
 import errno
 import fcntl
+import grp
 import itertools
 import os
 import pathlib
@@ -273,12 +274,12 @@ def test_D3_1_number_of_a_dead_process_is_nobody(broker):
 
 
 def test_D4_1_root_is_an_account_like_others():
+    """It can always connect; it is not in the gate's group."""
     mark = log_mark()
-    for message, name in ((display("cards2"), "cards2"), (console("secret"), "secret")):
-        assert answer("root", message) == refused(name)
-    with asked("root", request(command=LIST)) as (reply, _, _):
-        assert b"name" not in os.pread(reply.fd, 1 << 20, 0)
-    wait_until(lambda: [fields(line)["uid"] for line in log_since(mark, "refused .*user=root")] == ["0", "0"])
+    outsider = (NO, NOPERM, "this account is not in group virtgate-users, whose members may ask the gate")
+    for message in (display("cards2"), console("secret"), request(command=LIST)):
+        assert answer("root", message) == outsider
+    wait_until(lambda: [fields(line)["uid"] for line in log_since(mark, "refused .*user=root")] == ["0"] * 3)
 
 
 def test_D4_1_root_writes_to_somebody_elses_connection(account):
@@ -518,6 +519,19 @@ def test_D9_1_nss_fails(database):
             wire.close_all(reply.fds)
         with alice.connect() as sock, ask_on(sock, display("cards2")) as reply:
             assert reply.kind == STREAM
+
+
+def test_D9_1_left_the_gates_group():
+    """Groups of the process let it connect; those of the account, now, let it ask."""
+    vgtest.run("gpasswd", "-d", "alice", "virtgate-users")
+    try:
+        done = vgtest.run("setpriv", "--reuid=alice", "--regid=alice", "--groups",
+                          str(grp.getgrnam("virtgate-users").gr_gid), "virtgate-shell", "-c", "display cards2")
+        assert done.rc == NOPERM
+        assert done.stderr == b"virtgate: this account is not in group virtgate-users, whose members may ask the gate\n"
+    finally:
+        vgtest.run("gpasswd", "-a", "alice", "virtgate-users")
+    assert vgtest.ssh("alice", "list").rc == 0
 
 
 def test_D10_1_membership_ends(broker, account):
