@@ -17,6 +17,7 @@
 #include "session/domain_xml.h"
 
 /* Calls of our own, and of others by number. */
+#define CONNECT_CLOSE 2U
 #define GET_XML_DESC 14U
 #define GET_INFO 16U
 #define LIST_DEFINED_DOMAINS 21U
@@ -133,7 +134,7 @@ struct rpc_filter {
     int callback[RPC_CALLBACKS_MAX]; /* the client's, as libvirtd numbers them */
     int own_callback, other_callbacks;
     uint32_t serial;
-    bool opened;
+    bool opened, closed;
     bool watching;              /* libvirtd tells of changes, so that what is known can be remembered */
     struct rpc_known known;
     struct uuid nobody_uuid;
@@ -922,6 +923,8 @@ static int take_result(struct rpc_filter *f, struct call *call, const struct rpc
     default:
         return -EPROTO;
     }
+    if (row->procedure == CONNECT_CLOSE)
+        f->closed = true;
     if (row->stream) {
         if (f->n_streams == RPC_STREAMS_MAX)
             return -EPROTO;
@@ -1320,6 +1323,11 @@ struct rpc_buffer *rpc_filter_to_client(struct rpc_filter *f)
 struct rpc_buffer *rpc_filter_to_server(struct rpc_filter *f)
 {
     return &f->to_server;
+}
+
+bool rpc_filter_closed(const struct rpc_filter *f)
+{
+    return f->closed;
 }
 
 bool rpc_filter_ready(const struct rpc_filter *f)

@@ -59,6 +59,9 @@ int rpc_filter_from_server(struct rpc_filter *filter, const struct rpc_message *
 struct rpc_buffer *rpc_filter_to_client(struct rpc_filter *filter);
 struct rpc_buffer *rpc_filter_to_server(struct rpc_filter *filter);
 
+/* The client has said goodbye, and libvirtd has heard it: that libvirtd ends the connection then is as it should be. */
+bool rpc_filter_closed(const struct rpc_filter *filter);
+
 /* False while too many calls wait for libvirtd: the client's next message has to wait. */
 bool rpc_filter_ready(const struct rpc_filter *filter);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Messages of libvirt's protocol on a byte stream, and buffers for them. Pure memory: who reads and writes is rpc.c.
+/* Messages of libvirt's protocol on a byte stream, and buffers for them. Pure memory: who reads and writes is rpc_loop.c.
  *
  * A message is a word with its length, itself included, then a header of six words, then the payload; words are big-endian
  * (libvirt, src/rpc/virnetprotocol.x). */
