@@ -8,6 +8,7 @@
 #include <libxml/tree.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,27 +93,36 @@ static bool has_uuid(const xmlNode *domain, const struct uuid *uuid)
 
 static void write_escaped(FILE *out, const char *text, bool in_attribute)
 {
-    for (; *text; text++) {
-        if (*text == '&')
+    const char *special = in_attribute ? "&<>'\"\r\n\t" : "&<>'\"\r";
+
+    for (size_t plain; plain = strcspn(text, special), fwrite(text, 1, plain, out), text[plain]; text += plain + 1) {
+        switch (text[plain]) {
+        case '&':
             fputs("&amp;", out);
-        else if (*text == '<')
+            break;
+        case '<':
             fputs("&lt;", out);
-        else if (*text == '>')
+            break;
+        case '>':
             fputs("&gt;", out);
-        else if (*text == '\r' || (in_attribute && (*text == '\n' || *text == '\t')))
-            fprintf(out, "&#%d;", *text); /* as it is, a parser would make it a newline or blank */
-        else if (*text == '\'')
-            fputs("&apos;", out); /* in text needless, but so does libvirt, and what looks like an attribute then is one */
-        else if (*text == '"')
+            break;
+        case '\'': /* in text needless, but so does libvirt, and what looks like an attribute then is one */
+            fputs("&apos;", out);
+            break;
+        case '"':
             fputs("&quot;", out);
-        else
-            fputc(*text, out);
+            break;
+        default: /* as it is, a parser would make it a newline or blank */
+            fprintf(out, "&#%d;", text[plain]);
+        }
     }
 }
 
 static void write_attribute(FILE *out, const char *name, const char *value)
 {
-    fprintf(out, " %s='", name);
+    fputc(' ', out);
+    fputs(name, out);
+    fputs("='", out);
     write_escaped(out, value, true);
     fputc('\'', out);
 }
@@ -287,6 +297,7 @@ static int write_domain(struct rewrite *rewrite, const xmlNode *domain, char **r
     rewrite->out = open_memstream(&text, &len);
     if (!rewrite->out)
         return -ENOMEM;
+    __fsetlocking(rewrite->out, FSETLOCKING_BYCALLER); /* nobody else has it, and the locks take a third of the time */
     write_node(rewrite, domain);
     fputc('\n', rewrite->out);
     if (ferror(rewrite->out))
