@@ -18,12 +18,12 @@ int confine_self(void);
  * but by the end of whatever connects the two. 0 or -errno. */
 int confine_to_parent(void);
 
-/* For the filter of libvirt's protocol: nothing but bytes from one of these sockets to another, for good. confine_rpc.c has
- * the stages. Called by the only thread, once the sockets are open and everything is set up that needs a file, a signal
- * handler or another descriptor; client and upstream are UNIX sockets, so is control, or -1.
+/* For the filter of libvirt's protocol: nothing but bytes from one of these sockets to another, for good.
+ * confine_rpc.c has the stages. Called by the only thread, once the sockets are open and everything is set up that
+ * needs a file, a signal handler or another descriptor; client and upstream are UNIX sockets, so is control, or -1.
  *
- * 0: confined. -ENOSYS: confined, but the kernel has no Landlock, or it is switched off; whoever runs this says whether that
- * is enough. Any other -errno: not confined, and some things are closed already: the process must end.
+ * 0: confined. -ENOSYS: confined, but the kernel has no Landlock, or it is switched off; whoever runs this says
+ * whether that is enough. Any other -errno: not confined, and some things are closed already: the process must end.
  *
  * In a build with sanitizers, which is not for use, only descriptors, core files and no_new_privs are dealt with. */
 int confine_rpc(int client, int upstream, int control);

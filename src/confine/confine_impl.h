@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* The sanitizers map terabytes, open files, start threads and attach to themselves: nothing of theirs works confined. */
+/* The sanitizers map terabytes, open files, start threads and attach to themselves: none of it works confined. */
 #if defined(__SANITIZE_ADDRESS__)
 #define CONFINE_SANITIZED 1
 #elif defined(__has_feature)

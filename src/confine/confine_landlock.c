@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* docs.kernel.org/userspace-api/landlock.html: a ruleset lists the rights that it handles; without rules, each of them is
- * denied. What a kernel can handle grows from version to version (files since 5.13, TCP since 6.7, abstract sockets and
- * signals since 6.12, pathname sockets later), and a right that is unknown to it is an error. So the kernel is asked for each
- * right: what a later one learns to deny is denied without a new release of ours. */
+/* docs.kernel.org/userspace-api/landlock.html: a ruleset lists the rights that it handles; without rules, each of them
+ * is denied. What a kernel can handle grows from version to version (files since 5.13, TCP since 6.7, abstract sockets
+ * and signals since 6.12, pathname sockets later), and a right that is unknown to it is an error. So the kernel is
+ * asked for each right: what a later one learns to deny is denied without a new release of ours. */
 #include "confine/confine_impl.h"
 
 #include <errno.h>

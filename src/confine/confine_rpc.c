@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The filter of libvirt's protocol, from the moment at which its sockets are open. Whoever takes the process over by what a
- * client or a domain's XML says can then speak to libvirtd as the filter could, and do nothing else with the machine.
+/* The filter of libvirt's protocol, from the moment at which its sockets are open. Whoever takes the process over by
+ * what a client or a domain's XML says can then speak to libvirtd as the filter could, and do nothing else with the
+ * machine.
  *
  * 1. Descriptors. Should: leave the three sockets. 0, 1 and 2 become /dev/null, so that their numbers are taken.
  *    Mustn't: leave anything that whoever started us had open (the ACL, the log, another user's stream).
@@ -8,13 +9,16 @@
  * 3. Landlock. Should: deny every file, TCP port, abstract socket and signal to others.
  *    Mustn't: be all there is: it does not cover pathname sockets before ABI 9 (libvirtd's!), stat, chmod or namespaces
  *    (attacks E9). That is the last stage's.
- * 4. Limits. Should: leave enough memory for a document of 4 MiB (it takes 200 MiB when it is made for that), and poll of
- *    three descriptors.
+ * 4. Limits. Should: leave enough memory for a document of 4 MiB (it takes 200 MiB when it is made for that), and poll
+ *    of three descriptors.
  *    Mustn't: leave room for a new descriptor, a file, a process, or the machine's memory.
  * 5. System calls. Should: leave what moves bytes between the sockets, memory, time, and the end.
  *    Mustn't: leave a way to get a new descriptor, a new socket, another process, code that was not there.
  *
- * The order: Landlock needs no_new_privs and a descriptor; the limits forbid the descriptor, the system calls all of these. */
+ * A socket that is itself 0, 1 or 2 leaves its number free once it is closed; better are higher ones.
+ *
+ * The order: Landlock needs no_new_privs and a descriptor; the limits forbid the descriptor, the system calls all of
+ * these. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -95,7 +99,7 @@ int confine_limits(void)
     return 0;
 }
 
-/* no_new_privs and no core file come with confine_self() elsewhere; the sanitizers need a process that can be traced. */
+/* As confine_self(), but the sanitizers need a process that can be traced. */
 static int confine_sanitized(void)
 {
     static const struct rlimit none = { 0, 0 };

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The system calls that are left to the filter of libvirt's protocol, and why each. What is not here kills the process: no
- * good day leads there, so there is nothing to go on with.
+/* The system calls that are left to the filter of libvirt's protocol, and why each. What is not here kills the
+ * process: no good day leads there, so there is nothing to go on with.
  *
- * On the sockets alone: reading, writing, waiting's end of a stream (shutdown, close), and the non-blocking flag. By number,
- * because there are no others. sendmsg could pass the socket to libvirtd on to the client; who could do that already speaks
- * to libvirtd through us, and virtgated's shutdown(2) reaches each copy. recvmsg could bring a descriptor, for which
- * confine_limits() left no number.
+ * On the sockets alone: reading, writing, the end of a stream (shutdown, close), and the non-blocking flag. By
+ * number, because there are no others. sendmsg could pass the socket to libvirtd on to the client; who could do that
+ * already speaks to libvirtd through us, and virtgated's shutdown(2) reaches each copy. recvmsg could bring a
+ * descriptor, for which confine_limits() left no number.
  *
- * Memory: anonymous, and never executable. brk, mmap, munmap, mremap, mprotect and madvise are what malloc() and realloc() use.
+ * Memory: anonymous, and never executable. brk, mmap, munmap, mremap, mprotect and madvise are what malloc() and
+ * realloc() use.
  *
  * Without arguments that matter: time, random numbers, the way back from a signal handler and from SIGSTOP, the end.
  *
- * Not here, although programs like this often have it: futex (there is one thread), open and fstat in any form (error paths of
- * libraries want locale files: they get an end), ioctl, getsockopt (the peer was asked before), epoll_create, rt_sigaction
- * (handlers are installed before), tgkill (abort() ends in SIGSYS instead of SIGABRT). */
+ * Not here, although programs like this often have it: futex (there is one thread), open and fstat in any form (error
+ * paths of libraries want locale files: they get an end), ioctl, getsockopt (the peer was asked before), epoll_create,
+ * rt_sigaction (handlers are installed before), tgkill (abort() ends in SIGSYS instead of SIGABRT). */
 #include "confine/confine_impl.h"
 
 #include <errno.h>

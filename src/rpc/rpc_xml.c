@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The document is parsed, walked once, and what rpc_xml_keep.c lets through is written anew in the manner of libvirt (single
- * quotes, no declaration), which people's scripts grep for. What is not written explicitly does not exist. */
+/* The document is parsed, walked once, and what rpc_xml_keep.c lets through is written anew in the manner of libvirt
+ * (single quotes, no declaration), which people's scripts grep for. What is not written explicitly does not exist. */
 #include "rpc/rpc_xml.h"
 
 #include <errno.h>

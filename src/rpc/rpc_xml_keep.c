@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a user of the gate reads of a domain's XML, and what not.
  *
- * libvirt leaves passwords out unless asked with VIR_DOMAIN_XML_SECURE, which the filter never passes on; and it has forgotten
- * to (CVE-2014-7823, CVE-2015-0236, CVE-2020-14301). So nothing here relies on it.
+ * libvirt leaves passwords out unless asked with VIR_DOMAIN_XML_SECURE, which the filter never passes on; and it has
+ * forgotten to (CVE-2014-7823, CVE-2015-0236, CVE-2020-14301). So nothing here relies on it.
  *
  * Left out, wherever it stands:
- *  - Elements and attributes in a namespace: qemu:commandline and qemu:env are arguments for QEMU, often with keys in them;
- *    the rest is what other programs noted for themselves. (rpc_xml.c keeps libosinfo's id of the system in <metadata>, from
- *    which virt-manager tells what runs in the domain.) Comments, processing instructions.
- *  - Whatever is called a password, a secret, a cookie, a token, a credential, private, or of authentication, and the name
- *    that goes with it: passwd and passwdValidTo, <auth>, <secret>, the secret of a TPM's <encryption>, <cookies>, and what
- *    later versions of libvirt call so. Most are only references to libvirtd's secrets; no page shows them.
+ *  - Elements and attributes in a namespace: qemu:commandline and qemu:env are arguments for QEMU, often with keys in
+ *    them; the rest is what other programs noted for themselves. (rpc_xml.c keeps libosinfo's id of the system in
+ *    <metadata>, from which virt-manager tells what runs in the domain.) Comments, processing instructions.
+ *  - Whatever is called a password, a secret, a cookie, a token, a credential, private, or of authentication, and the
+ *    name that goes with it: passwd and passwdValidTo, <auth>, <secret>, the secret of a TPM's <encryption>,
+ *    <cookies>, and what later versions of libvirt call so. Most are only references to libvirtd's secrets; no page
+ *    shows them.
  *  - <log>: the file on the host in which a console's output is, for who cannot see the console.
  *
  * Left out of the document:
@@ -20,26 +21,28 @@
  *    egl-headless; rpc_xml.c).
  *  - <sysinfo>: host-made strings for the guest's firmware; cloud-init's address and systemd's credentials travel so.
  *  - <metadata> but for libosinfo's id; <title> and <description> stay: they are written to be read with the domain.
- *  - <cmdline>, <initarg>, <initenv>, <bootloader_args>: arguments for the guest's kernel or first process, for the same
- *    reason as qemu:commandline.
+ *  - <cmdline>, <initarg>, <initenv>, <bootloader_args>: arguments for the guest's kernel or first process, for the
+ *    same reason as qemu:commandline.
  *  - <lease>: the lock manager's keys.
- *  - Any other element under <domain>, <devices> and <os> that the table does not name: it is of a later version of libvirt,
- *    and nobody has read what it holds.
+ *  - Any other element under <domain>, <devices> and <os> that the table does not name: it is of a later version of
+ *    libvirt, and nobody has read what it holds.
  *
  * Left out of elements that stay:
- *  - <graphics>: where it listens, its port, who is connected; which channels are encrypted (that is said of ports that the
- *    user does not reach); the host's render node. What a details page shows of the picture, keys, mouse and sound stays.
- *  - <source>, of disks, interfaces, character devices, hostdevs alike: what names a thing stays, as `virsh domblklist` and
- *    `domiflist` show it: file, block device, folder, volume, network, bridge, image of a storage server. What leads to it
- *    from outside goes: hosts and ports (a serial console on TCP is an open door on the host: attack F16), paths of sockets,
- *    queries of URLs, which hold tokens, initiators, configuration files, ssh identities. A file that is no path but a
- *    specification ("json:...", a URL) goes, since all of the above may be inside. path stays for a terminal alone
- *    (`virsh ttyconsole`): any other is a file or socket with a console's output.
+ *  - <graphics>: where it listens, its port, who is connected; which channels are encrypted (that is said of ports
+ *    that the user does not reach); the host's render node. What a details page shows of the picture, keys, mouse and
+ *    sound stays.
+ *  - <source>, of disks, interfaces, character devices, hostdevs alike: what names a thing stays, as `virsh
+ *    domblklist` and `domiflist` show it: file, block device, folder, volume, network, bridge, image of a storage
+ *    server. What leads to it from outside goes: hosts and ports (a serial console on TCP is an open door on the host:
+ *    attack F16), paths of sockets, queries of URLs, which hold tokens, initiators, configuration files, ssh
+ *    identities. A file that is no path but a specification ("json:...", a URL) goes, since all of the above may be
+ *    inside. path stays for a terminal alone (`virsh ttyconsole`): any other is a file or socket with a console's
+ *    output.
  *  - <server> of shared memory: the path of its socket.
  *  - <launchSecurity>: but the kind and the policy, that is certificates, and the session blob that holds wrapped keys.
  *
- * Known to stay, since nobody can open a file through the filter and details pages show them: paths of disk images, kernel,
- * firmware and emulator, addresses of host devices, labels of the security driver, names of cgroups. */
+ * Known to stay, since nobody can open a file through the filter and details pages show them: paths of disk images,
+ * kernel, firmware and emulator, addresses of host devices, labels of the security driver, names of cgroups. */
 #include "rpc/rpc_xml_keep.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The first byte is a set of rights, the rest a domain's XML. Either it is refused, or what comes out is accepted again, has no
- * display or console without its right, and nothing of what never may be there. */
+/* The first byte is a set of rights, the rest a domain's XML. Either it is refused, or what comes out is accepted
+ * again, has no display or console without its right, and nothing of what never may be there. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
