@@ -31,6 +31,7 @@
 #define EVENTS_REGISTER 316U
 #define EVENT_LIFECYCLE 318U
 
+#define EVENT_ID_LIFECYCLE 0
 #define LIST_ACTIVE 1U
 #define LIST_INACTIVE 2U
 #define OPEN_READ_ONLY 1U
@@ -103,12 +104,13 @@ enum wait {
     WAIT_NOBODY,  /* the error for one that nobody has */
     WAIT_DEVICES, /* the XML that names the consoles */
     WAIT_REPLY,   /* the call itself */
+    WAIT_WATCH,   /* the filter's own events, before the first call after CONNECT_OPEN */
     WAIT_NAMES,   /* all names: does the error name another's domain? */
 };
 
 struct call {
     struct call *next;
-    const struct rpc_row *row;  /* NULL: a call of the filter's own */
+    const struct rpc_row *row;
     uint32_t client_serial;
     uint32_t serial, procedure; /* of what libvirtd was asked last for it */
     enum wait wait;
@@ -132,7 +134,9 @@ struct rpc_filter {
     size_t n_calls, n_streams, n_callbacks;
     struct stream stream[RPC_STREAMS_MAX];
     int callback[RPC_CALLBACKS_MAX]; /* the client's, as libvirtd numbers them */
-    int own_callback, other_callbacks;
+    int own_callback;           /* for every domain's life, with watching; shared with the client, as libvirtd has one for each kind */
+    int other_callbacks;
+    bool shared;                /* the client wants these events too */
     uint32_t serial;
     bool opened, closed;
     bool watching;              /* libvirtd tells of changes, so that what is known can be remembered */
@@ -166,7 +170,7 @@ static void call_free(struct rpc_filter *f, struct call *call)
         at = &(*at)->next;
     *at = call->next;
     f->n_calls--;
-    if (call->row && shapes[call->row->shape].codec)
+    if (shapes[call->row->shape].codec)
         rpc_release(shapes[call->row->shape].codec, &call->args, sizeof call->args);
     rpc_release(RPC_CODEC(vgr_error), &call->error, sizeof call->error);
     free(call);
@@ -176,7 +180,7 @@ static void call_free(struct rpc_filter *f, struct call *call)
 static vgr_domain *claims(struct call *call, size_t *ret_n)
 {
     *ret_n = 0;
-    if (!call->row || call->row->shape < ARGS_DOMAIN)
+    if (call->row->shape < ARGS_DOMAIN)
         return NULL;
     if (call->row->shape == ARGS_EVENTS) {
         *ret_n = call->args.events.dom != NULL;
@@ -536,11 +540,18 @@ static int ask_events(struct rpc_filter *f, struct call *call)
     size_t asked = 0;
 
     for (const struct call *c = f->calls; c; c = c->next)
-        asked += c->row && c->row->fate == FATE_EVENTS;
+        asked += c->row->fate == FATE_EVENTS;
     if (call->args.events.event < 0 || call->args.events.event > RPC_EVENT_ID_MAX)
         return refuse_call(f, call, "no such event of a domain is offered");
     if (f->n_callbacks + asked > RPC_CALLBACKS_MAX)
         return refuse_call(f, call, "too many callbacks");
+    /* libvirtd takes one callback for each kind of event and domain; this one the filter has already. */
+    if (f->watching && call->args.events.event == EVENT_ID_LIFECYCLE && !call->args.events.dom) {
+        if (f->shared)
+            return refuse_call(f, call, "event callback already tracked");
+        f->shared = true;
+        return answer_number(f, call, f->own_callback);
+    }
     return forward(f, call);
 }
 
@@ -555,6 +566,10 @@ static size_t find_callback(const struct rpc_filter *f, int number)
 
 static int ask_no_events(struct rpc_filter *f, struct call *call)
 {
+    if (f->shared && call->args.number.number == f->own_callback) {
+        f->shared = false;
+        return finish(f, call, RPC_OK, NULL, 0);
+    }
     if (find_callback(f, call->args.number.number) == f->n_callbacks)
         return refuse_call(f, call, "not a callback of this client");
     return forward(f, call);
@@ -574,7 +589,7 @@ static size_t streams_wanted(const struct rpc_filter *f)
     size_t n = f->n_streams;
 
     for (const struct call *call = f->calls; call; call = call->next)
-        n += call->row && call->row->stream;
+        n += call->row->stream;
     return n;
 }
 
@@ -857,33 +872,31 @@ static int take_no_callback(struct rpc_filter *f, struct call *call)
     return finish(f, call, RPC_OK, NULL, 0);
 }
 
-/* The first time that a connection is open: from here on libvirtd tells the filter of every domain that changes. */
-static int watch(struct rpc_filter *f)
+/* A connection is open: from here on libvirtd tells the filter of every domain that changes. The client hears that it is open
+ * when that is arranged, so that what it asks for next does not come in between. */
+static int watch(struct rpc_filter *f, struct call *call)
 {
-    struct vgr_args_events args = { 0, NULL }; /* LIFECYCLE, of all of them */
+    struct vgr_args_events args = { EVENT_ID_LIFECYCLE, NULL };
 
     if (f->opened)
-        return 0;
+        return finish(f, call, RPC_OK, NULL, 0);
     f->opened = true;
-    struct call *call = call_new(f, NULL, 0);
-    return call ? ask(f, call, WAIT_REPLY, EVENTS_REGISTER, RPC_CODEC(vgr_args_events), &args) : -ENOMEM;
+    return ask(f, call, WAIT_WATCH, EVENTS_REGISTER, RPC_CODEC(vgr_args_events), &args);
 }
 
-static int take_own(struct rpc_filter *f, struct call *call, const struct rpc_message *m)
+static int take_watch(struct rpc_filter *f, struct call *call, const struct rpc_message *m)
 {
     struct vgr_ret_number ret;
-    int r = 0;
 
     /* Refused it is no harm: then nothing is remembered. */
     if (m->header.status == RPC_OK) {
-        r = rpc_decode(RPC_CODEC(vgr_ret_number), m->payload, m->len, &ret, sizeof ret);
-        if (r == 0) {
-            f->own_callback = ret.number;
-            f->watching = true;
-        }
+        int r = rpc_decode(RPC_CODEC(vgr_ret_number), m->payload, m->len, &ret, sizeof ret);
+        if (r < 0)
+            return r;
+        f->own_callback = ret.number;
+        f->watching = true;
     }
-    call_free(f, call);
-    return r;
+    return finish(f, call, RPC_OK, NULL, 0);
 }
 
 static int take_result(struct rpc_filter *f, struct call *call, const struct rpc_message *m)
@@ -891,7 +904,6 @@ static int take_result(struct rpc_filter *f, struct call *call, const struct rpc
     const struct rpc_row *row = call->row;
     size_t n;
     const vgr_domain *dom = claims(call, &n);
-    int r;
 
     if (row->right)
         note(f, RPC_DONE, row, row->procedure, n == 1 ? dom : NULL, "");
@@ -909,8 +921,7 @@ static int take_result(struct rpc_filter *f, struct call *call, const struct rpc
     case FATE_NO_EVENTS:
         return take_no_callback(f, call);
     case FATE_OPEN:
-        r = watch(f);
-        return r < 0 ? r : finish(f, call, RPC_OK, m->payload, m->len);
+        return m->len == 0 ? watch(f, call) : -EPROTO;
     case FATE_FORWARD:
     case FATE_FEATURE:
     case FATE_CAPABILITIES:
@@ -1016,8 +1027,6 @@ static int take_reply(struct rpc_filter *f, struct call *call, const struct rpc_
 {
     if (m->header.procedure != call->procedure || m->header.status > RPC_ERROR)
         return -EPROTO;
-    if (!call->row)
-        return take_own(f, call, m);
     switch (call->wait) {
     case WAIT_LOOKUP:
         return take_lookup(f, call, m);
@@ -1027,6 +1036,8 @@ static int take_reply(struct rpc_filter *f, struct call *call, const struct rpc_
         return take_devices(f, call, m);
     case WAIT_REPLY:
         return m->header.status == RPC_OK ? take_result(f, call, m) : take_error(f, call, m);
+    case WAIT_WATCH:
+        return take_watch(f, call, m);
     case WAIT_NAMES:
         return take_names(f, call, m);
     }
@@ -1041,6 +1052,11 @@ static int pass_to_client(struct rpc_filter *f, const struct rpc_message *m, uin
 
     header.serial = serial;
     return rpc_frame_put(&f->to_client, &header, m->payload, m->len);
+}
+
+static bool wants_event(const struct rpc_filter *f, int callback)
+{
+    return (f->shared && callback == f->own_callback) || find_callback(f, callback) < f->n_callbacks;
 }
 
 static int take_event(struct rpc_filter *f, const struct rpc_message *m)
@@ -1066,7 +1082,7 @@ static int take_event(struct rpc_filter *f, const struct rpc_message *m)
     /* Defined, undefined, renamed, or anything else that may give this uuid another name. */
     if (m->header.procedure == EVENT_LIFECYCLE)
         rpc_known_forget(&f->known, dom.uuid);
-    if (find_callback(f, (int)callback) < f->n_callbacks && rights_on(f, &dom))
+    if (wants_event(f, (int)callback) && rights_on(f, &dom))
         r = pass_to_client(f, m, 0);
     rpc_release(RPC_CODEC(vgr_domain), &dom, sizeof dom);
     return r;
@@ -1165,7 +1181,7 @@ static bool is_keepalive(const struct rpc_message *m)
 static bool serial_in_use(struct rpc_filter *f, uint32_t serial)
 {
     for (const struct call *call = f->calls; call; call = call->next)
-        if (call->row && call->client_serial == serial)
+        if (call->client_serial == serial)
             return true;
     return stream_of_client(f, serial) != NULL;
 }

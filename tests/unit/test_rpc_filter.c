@@ -262,6 +262,10 @@ static void server_takes(struct world *w, const struct rpc_message *m)
         server_xml(w, m);
         return;
     case 316:
+        if (w->callbacks && m->len == 8 && memcmp(m->payload, "\0\0\0\0\0\0\0\0", 8) == 0) {
+            server_fails(w, &m->header, 8, "event callback already tracked"); /* libvirtd takes one of a kind */
+            return;
+        }
         number = htonl((uint32_t)w->callbacks++);
         server_replies(w, &m->header, RPC_OK, &number, 4);
         return;
@@ -1024,7 +1028,7 @@ static void send_event(struct world *w, uint32_t procedure, uint32_t callback, s
 static void events_are_of_the_users_domains(void **state)
 {
     struct world *w = world_new("alice", false, true);
-    struct answer answer = call_bytes(w, 316, "\0\0\0\0\0\0\0\0", 8);
+    struct answer answer = call_bytes(w, 316, "\0\0\0\1\0\0\0\0", 8);
     size_t n = 0;
 
     (void)state;
@@ -1070,8 +1074,32 @@ static void events_are_asked_for_of_own_domains(void **state)
     assert_int_equal(code_of(call_with(w, 316, RPC_CODEC(vgr_args_events), &bad)), RPC_ERR_NO_DOMAIN);
     assert_int_equal(code_of(call_with(w, 316, RPC_CODEC(vgr_args_events), &unknown)), RPC_ERR_OPERATION_DENIED);
     for (int i = 1; i < RPC_CALLBACKS_MAX; i++)
-        assert_int_equal(code_of(call_bytes(w, 316, "\0\0\0\0\0\0\0\0", 8)), 0);
+        assert_int_equal(code_of(call_bytes(w, 316, "\0\0\0\1\0\0\0\0", 8)), 0);
+    assert_int_equal(code_of(call_bytes(w, 316, "\0\0\0\1\0\0\0\0", 8)), RPC_ERR_OPERATION_DENIED);
+    world_free(w);
+}
+
+static void the_filters_own_events_are_shared(void **state)
+{
+    struct world *w = world_new("alice", false, true);
+    struct answer answer;
+    size_t before = w->n_asked;
+
+    (void)state;
+    answer = call_bytes(w, 316, "\0\0\0\0\0\0\0\0", 8); /* LIFECYCLE, all domains */
+    assert_int_equal(answer.header.status, RPC_OK);
+    assert_memory_equal(answer.data, "\0\0\0\0", 4);
     assert_int_equal(code_of(call_bytes(w, 316, "\0\0\0\0\0\0\0\0", 8)), RPC_ERR_OPERATION_DENIED);
+    assert_int_equal(w->n_asked, before);
+    send_event(w, 318, 0, 1);
+    assert_false(client_hears(w, &answer));
+    send_event(w, 318, 0, 0);
+    assert_true(client_hears(w, &answer));
+    assert_int_equal(code_of(call_bytes(w, 317, "\0\0\0\0", 4)), 0);
+    send_event(w, 318, 0, 0);
+    assert_false(client_hears(w, &answer));
+    assert_int_equal(code_of(call_bytes(w, 317, "\0\0\0\0", 4)), RPC_ERR_OPERATION_DENIED);
+    assert_int_equal(w->n_asked, before); /* the filter still has them */
     world_free(w);
 }
 
@@ -1217,6 +1245,7 @@ int main(void)
         cmocka_unit_test(a_client_may_ask_for_less), cmocka_unit_test(features_are_those_that_work_here),
         cmocka_unit_test(no_program_of_the_clients_is_run), cmocka_unit_test(errors_do_not_name_others),
         cmocka_unit_test(events_are_of_the_users_domains), cmocka_unit_test(events_are_asked_for_of_own_domains),
+        cmocka_unit_test(the_filters_own_events_are_shared),
         cmocka_unit_test(streams_are_those_that_were_opened), cmocka_unit_test(a_screenshot_flows_one_way),
         cmocka_unit_test(calls_in_flight_are_bounded), cmocka_unit_test(replies_have_to_fit),
     };
