@@ -141,6 +141,9 @@ int gate_ask(const struct request *request, struct gate_answer *ret)
     }
     if (answer.reply.kind == REPLY_REFUSED || answer.reply.kind == REPLY_END) {
         gate_answer_close(&answer);
+        /* The broker noticed the end of the guest's side before the session process had handed the stream over. */
+        if (answer.reply.kind == REPLY_END && answer.reply.status == EX_OK)
+            return gate_complain(EX_UNAVAILABLE, "it ended while it was being opened; try again");
         if (answer.reply.line[0])
             gate_complain(0, "%s", answer.reply.line);
         return answer.reply.status ? answer.reply.status : EX_PROTOCOL;
