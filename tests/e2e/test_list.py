@@ -14,8 +14,8 @@ ALICE = ["display", "serial", "power"]
 TAKEN = "uuid:c0ffee00-0000-4000-8000-000000000001"     # a name that is cards2's uuid
 # Every name that libvirtd takes and somebody could make a mischief of; "." and ".." are kept out: libvirtd itself
 # would write outside its folders.
-HOSTILE = ["a b", " lead", "trail ", "$(id)", "`id`", "a;id", "a&&b", "a|b", "%s%n", "-rf", "--help", "--json", "[x]", "*", "#x",
-           "a=b", "a,b", "'q'", '"q"', "a\\b", "a\tb", "x\u202ey", "a\u200bb", "\ufeffx", "a\x85b", "\u00e9\u00e8", "e\u0301",
+HOSTILE = ["a b", " lead", "trail ", "$(id)", "`id`", "a;id", "a&&b", "a|b", "%s%n", "-rf", "--help", "--json", "[x]", "*",
+           "#x", "a=b", "a,b", "'q'", '"q"', "a\\b", "a\tb", "x\u202ey", "a\u200bb", "\ufeffx", "a\x85b", "\u00e9\u00e8", "e\u0301",
            "\uff57\uff45\uff42", "uuid:x", TAKEN, "..x", ".hidden", "x" * 200]
 UNTYPABLE = re.compile(r"[^A-Za-z0-9._+@:-]|^[-.]|^uuid:")
 
