@@ -20,6 +20,11 @@
 #include "broker/sessions.h"
 
 #define WORKERS_AHEAD 4
+#ifdef VG_LIBVIRT_FILTER
+#define FILTERS_AHEAD 2
+#else
+#define FILTERS_AHEAD 0 /* it is not installed */
+#endif
 #define FDS_PER_CONNECTION 5
 #define FDS_BESIDE 128
 
@@ -93,7 +98,7 @@ static int load_first(struct broker *broker)
     return r;
 }
 
-static int set_up_events(struct broker *broker, const char *session_path)
+static int set_up_events(struct broker *broker, const struct broker_options *options)
 {
     int answers, r;
     sigset_t signals;
@@ -118,8 +123,10 @@ static int set_up_events(struct broker *broker, const char *session_path)
     if (r >= 0)
         r = sd_event_add_io(broker->event, NULL, answers, EPOLLIN, serve_identities, broker);
     if (r >= 0)
-        r = workers_new(broker->event, session_path, policy_settings(broker->policy)->uri, WORKERS_AHEAD,
+        r = workers_new(broker->event, options->session_path, policy_settings(broker->policy)->uri, WORKERS_AHEAD,
                         &broker->workers);
+    if (r >= 0)
+        r = workers_new(broker->event, options->rpc_path, "", FILTERS_AHEAD, &broker->filters);
     if (r >= 0)
         r = sd_event_add_io(broker->event, NULL, broker->listener, EPOLLIN, serve_accept, broker);
     if (r >= 0)
@@ -138,7 +145,7 @@ int broker_run(const struct broker_options *options)
         goto out;
     }
     status = EX_OSERR;
-    r = set_up_events(&broker, options->session_path);
+    r = set_up_events(&broker, options);
     if (r < 0) {
         log_say(LOG_CRIT, "cannot start: %s", strerror(-r));
         goto out;
@@ -152,6 +159,7 @@ int broker_run(const struct broker_options *options)
     log_say(LOG_INFO, "stopped");
 out:
     workers_free(broker.workers);
+    workers_free(broker.filters);
     sd_event_unref(broker.event);
     policy_free(broker.policy);
     fd_close(&broker.listener);

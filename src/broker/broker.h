@@ -45,7 +45,9 @@ struct connection {
     struct identity *identity;  /* from its answer on */
     struct worker worker;
     struct outcome opened;      /* from LIVE on: domain, right, rule */
-    int held;                   /* the copy of a display's stream; -1 for a serial console */
+    int held;                   /* the copy of a display's stream or of a connection to libvirt; -1 for a serial console */
+    void *view;                 /* of a connection to libvirt: what its filter decides by */
+    size_t view_len;
     struct report bytes;
     int64_t opened_ms, active_ms;
     bool started;               /* a start was logged, an end is owed */
@@ -57,6 +59,7 @@ struct broker {
     const char *config;         /* path of the ACL */
     struct policy *policy;
     struct workers *workers;
+    struct workers *filters;    /* the same for virtgate-rpc */
     struct limit limit;
     struct connection *connections;
     unsigned n_connections, connections_max;
@@ -67,7 +70,7 @@ struct broker {
 
 struct broker_options {
     const char *config;
-    const char *session_path;
+    const char *session_path, *rpc_path;
     int listener;               /* taken over, also on failure */
 };
 

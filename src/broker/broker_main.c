@@ -45,7 +45,8 @@ static int get_listener(int *ret_fd, char why[static LISTENER_WHY_SIZE])
 
 int main(int argc, char *argv[])
 {
-    struct broker_options options = { .config = VG_SYSCONFDIR, .session_path = VG_SESSION_PATH, .listener = -1 };
+    struct broker_options options = { .config = VG_SYSCONFDIR, .session_path = VG_SESSION_PATH, .rpc_path = VG_RPC_PATH,
+                                       .listener = -1 };
     char why[LISTENER_WHY_SIZE] = "";
     bool foreground = false;
     int option, r;

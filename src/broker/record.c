@@ -69,6 +69,17 @@ void record_end(const struct connection *connection)
     log_send(&record);
 }
 
+void record_call(const struct connection *connection, const struct outcome *outcome)
+{
+    struct log_record record;
+
+    log_begin(&record, LOG_INFO, "call");
+    add_who(&record, connection);
+    add_what(&record, outcome);
+    log_field(&record, "call", outcome->reason);
+    log_send(&record);
+}
+
 void record_refusal(const struct connection *connection, const struct outcome *outcome)
 {
     struct log_record record;

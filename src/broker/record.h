@@ -9,6 +9,8 @@
 
 void record_start(const struct connection *connection);
 void record_end(const struct connection *connection);
+/* A call over a connection to libvirt that used a right. */
+void record_call(const struct connection *connection, const struct outcome *outcome);
 /* status as the client got it; rule may be ""; limited by broker/limit.h. */
 void record_refusal(const struct connection *connection, const struct outcome *outcome);
 

@@ -101,6 +101,7 @@ static void connection_free(struct connection *c)
     fd_close(&c->held);
     worker_dismiss(&c->worker);
     identity_free(c->identity);
+    free(c->view);
     free(c);
     sessions_set_tick(broker);
 }
@@ -145,6 +146,26 @@ void connection_end(struct connection *c, const char *reason)
         connection_finish(c);
 }
 
+/* What a session process may say, and when. A filter's connection has no right of its own; nothing else is without. */
+static bool is_due(const struct connection *c, const struct outcome *outcome)
+{
+    bool filter = c->request.command.kind == COMMAND_RPC;
+
+    switch (outcome->kind) {
+    case OUTCOME_REFUSED:
+        return c->state == WANT_OUTCOME || (filter && c->started);
+    case OUTCOME_ANSWERED:
+        return c->state == WANT_OUTCOME && !filter;
+    case OUTCOME_OPENED:
+        return c->state == WANT_OUTCOME && filter == !outcome->right;
+    case OUTCOME_ENDED:
+        return c->state != WANT_OUTCOME;
+    case OUTCOME_CALLED:
+        return filter && c->started;
+    }
+    return false;
+}
+
 /* The client is gone, or is given up, while its stream is being opened. It may have the stream already and have handed it
  * on, and what the session process has said of it lies unread: with the only other copy, by which it is cut. Whatever that
  * process says from here on reaches nobody. */
@@ -158,7 +179,7 @@ static void take_late_outcome(struct connection *c)
     if (fdpass_recv(c->worker.control, &outcome, sizeof outcome, &held, 1, &n_fds) < 0)
         return;
     bool sound = broker_check_outcome(&outcome, (unsigned)n_fds) == 0;
-    if (sound && outcome.kind == OUTCOME_OPENED) {
+    if (sound && outcome.kind == OUTCOME_OPENED && is_due(c, &outcome)) {
         go_live(c, &outcome, held);
         return;
     }
@@ -279,13 +300,38 @@ static void take_report(struct connection *c)
     c->active_ms = io_monotonic_ms();
 }
 
+struct ended {
+    uint8_t status;
+    const char *reason, *line;
+};
+
+/* The reasons are constants of ours, chosen by the status: c->end_reason outlives the message. */
+static const struct ended *how_it_ended(const struct connection *c, const struct outcome *outcome)
+{
+    static const struct ended over = { EX_OK, "stream ended", "" }, filter[] = {
+        { EX_OK, "client ended", "" },
+        { EX_UNAVAILABLE, "libvirtd ended the connection", "libvirtd on this host ended the connection; try again" },
+        { EX_PROTOCOL, "protocol broken by the client", "the gate did not understand this client" },
+        { EX_SOFTWARE, "protocol broken by libvirtd", "something went wrong on this host; its log says more" },
+        { EX_OSERR, "the filter could not run", "something went wrong on this host; its log says more" },
+    };
+
+    if (c->request.command.kind == COMMAND_RPC)
+        for (size_t i = 0; i < sizeof filter / sizeof filter[0]; i++)
+            if (filter[i].status == outcome->status)
+                return &filter[i];
+    return &over;
+}
+
 static void take_ended(struct connection *c, const struct outcome *outcome)
 {
+    const struct ended *how = how_it_ended(c, outcome);
+
     if (c->state == LIVE)
-        send_reply(c, REPLY_END, EX_OK, "");
+        send_reply(c, REPLY_END, how->status, how->line);
     c->bytes = (struct report){ outcome->to_user, outcome->from_user };
     if (!c->end_reason)
-        c->end_reason = "stream ended";
+        c->end_reason = how->reason;
     connection_finish(c);
 }
 
@@ -319,16 +365,20 @@ static int on_control(sd_event_source *source, int fd, uint32_t events, void *co
     (void)events;
     if (r == -EAGAIN)
         return 0;
-    if (r < 0 || broker_check_outcome(&outcome, (unsigned)n_fds) < 0 ||
-        (c->state == WANT_OUTCOME) == (outcome.kind == OUTCOME_ENDED)) {
+    if (r < 0 || broker_check_outcome(&outcome, (unsigned)n_fds) < 0 || !is_due(c, &outcome)) {
         if (r == 0)
             fd_close(&held);
         take_end_of_worker(c);
         return 0;
     }
     switch (outcome.kind) {
+    case OUTCOME_CALLED:
+        record_call(c, &outcome);
+        break;
     case OUTCOME_REFUSED:
         record_refusal(c, &outcome);
+        if (c->started)
+            break; /* one call of many */
         __attribute__((fallthrough));
     case OUTCOME_ANSWERED:
         /* It still has to answer the user: its end, not this, ends the connection. */
@@ -346,18 +396,11 @@ static int on_control(sd_event_source *source, int fd, uint32_t events, void *co
 
 /* --- from identity to a session process -------------------------------------------------------------------------- */
 
-static int view_file(const struct policy *policy, const struct subject *subject, int *ret_fd)
+static int view_file(const struct connection *c, int *ret_fd)
 {
-    void *view;
-    size_t len;
-    FD_AUTO fd = -1;
-    int r = policy_view_encode(policy, subject, &view, &len);
+    FD_AUTO fd = memfd_create("virtgate-view", MFD_CLOEXEC);
+    int r = fd < 0 ? -errno : io_write_all(fd, c->view, c->view_len);
 
-    if (r < 0)
-        return r;
-    fd = memfd_create("virtgate-view", MFD_CLOEXEC);
-    r = fd < 0 ? -errno : io_write_all(fd, view, len);
-    free(view);
     if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
         r = -errno;
     if (r < 0)
@@ -371,14 +414,17 @@ static int start_job(struct connection *c, const struct subject *subject)
 {
     const struct settings *settings = policy_settings(c->broker->policy);
     struct job job = { .uid = c->peer.uid, .command = c->request.command };
+    bool filter = c->request.command.kind == COMMAND_RPC;
     FD_AUTO view = -1;
     int r;
 
     text_copy(job.user, sizeof job.user, c->identity->name);
     text_copy(job.uri, sizeof job.uri, settings->uri);
-    r = view_file(c->broker->policy, subject, &view);
+    r = policy_view_encode(c->broker->policy, subject, &c->view, &c->view_len);
     if (r == 0)
-        r = workers_take(c->broker->workers, &c->worker);
+        r = view_file(c, &view);
+    if (r == 0)
+        r = workers_take(filter ? c->broker->filters : c->broker->workers, &c->worker);
     if (r < 0)
         return r;
     int fds[JOB_FDS] = { [JOB_FD_CLIENT] = c->fd, [JOB_FD_VIEW] = view };
@@ -387,6 +433,10 @@ static int start_job(struct connection *c, const struct subject *subject)
         r = sd_event_add_io(c->broker->event, &c->on_control, c->worker.control, EPOLLIN, on_control, c);
     if (r >= 0)
         r = set_timeout(c, BROKER_ANSWER_USEC);
+    if (!filter) {
+        free(c->view);
+        c->view = NULL;
+    }
     return r < 0 ? r : 0;
 }
 
@@ -412,8 +462,8 @@ static bool may_be_allowed(const struct connection *c, const struct subject *sub
         return policy_may_allow(policy, subject, name, RIGHT_SERIAL);
     case COMMAND_INFO:
     case COMMAND_LIST:
-        return any_right_may_be_allowed(policy, subject, name);
     case COMMAND_RPC:
+        return any_right_may_be_allowed(policy, subject, name);
     case COMMAND_HELP:
     case COMMAND_VERSION:
         break;
@@ -474,19 +524,25 @@ static void serve_command(struct connection *c)
 {
     const struct command *command = &c->request.command;
     const struct settings *settings = policy_settings(c->broker->policy);
-    bool session = command->kind == COMMAND_DISPLAY || command->kind == COMMAND_CONSOLE;
+    bool session = command->kind == COMMAND_DISPLAY || command->kind == COMMAND_CONSOLE || command->kind == COMMAND_RPC;
     struct subject subject;
     char line[REPLY_LINE_SIZE];
 
     if (!check_gate_group(c))
         return;
+#ifndef VG_LIBVIRT_FILTER
     if (command->kind == COMMAND_RPC) {
         refuse(c, EX_UNAVAILABLE, "libvirt connections are not offered yet",
                "libvirt connections are not offered by this gate yet; use: list, display VM, console VM");
         return;
     }
+#endif
     if (subject_of(c, &subject) < 0) {
         refuse(c, EX_OSERR, "the time is not known", "something went wrong on this host; its log says more");
+        return;
+    }
+    if (command->kind == COMMAND_RPC && !may_be_allowed(c, &subject)) {
+        refuse(c, EX_NOPERM, "no rule grants anything", "there is no virtual machine for you on this host");
         return;
     }
     if (!may_be_allowed(c, &subject)) {

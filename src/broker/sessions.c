@@ -2,6 +2,8 @@
 #include "broker/sessions.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <time.h>
@@ -25,7 +27,7 @@ static bool is_session(const struct connection *connection)
 {
     if (connection->state == WANT_OUTCOME)
         return connection->request.command.kind == COMMAND_DISPLAY ||
-               connection->request.command.kind == COMMAND_CONSOLE;
+               connection->request.command.kind == COMMAND_CONSOLE || connection->request.command.kind == COMMAND_RPC;
     return connection->state == LIVE || connection->state == ENDING;
 }
 
@@ -66,6 +68,20 @@ void session_cut(struct connection *connection, uint8_t status, const char *reas
     connection_end(connection, reason);
 }
 
+/* A filter decides by the view that it was given. When the rules, or what the hour makes of them, come to another view for
+ * this user, the connection has to be made anew. */
+static bool view_is_the_same(const struct connection *connection, const struct subject *subject)
+{
+    void *view;
+    size_t len;
+
+    if (policy_view_encode(connection->broker->policy, subject, &view, &len) < 0)
+        return false;
+    bool same = len == connection->view_len && memcmp(view, connection->view, len) == 0;
+    free(view);
+    return same;
+}
+
 /* NULL: it may go on. Otherwise the reason for the log, with the line for the user. */
 static const char *why_over(const struct connection *connection, int64_t now_ms, const char **ret_line)
 {
@@ -82,9 +98,12 @@ static const char *why_over(const struct connection *connection, int64_t now_ms,
         *ret_line = "the session was idle for too long";
         return "idle";
     }
-    *ret_line = "your access to this console has ended";
+    *ret_line = connection->request.command.kind == COMMAND_RPC ? "what you may use here has changed; connect again"
+                                                                : "your access to this console has ended";
     if (subject_of(connection, &subject) < 0)
         return "the time is not known";
+    if (connection->request.command.kind == COMMAND_RPC)
+        return view_is_the_same(connection, &subject) ? NULL : "grants changed";
     if (policy_decide(connection->broker->policy, &subject, &vm, (enum right)connection->opened.right, &verdict))
         return NULL;
     switch (verdict.reason) {

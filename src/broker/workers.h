@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Session processes (virtgate-session), some started ahead: loading libvirt takes 12 ms, which no user should wait for.
+/* Session processes (virtgate-session; filters: virtgate-rpc), some started ahead: loading libvirt takes 12 ms, which no user
+ * should wait for.
  * Each serves one job and ends. */
 #ifndef VG_WORKERS_H
 #define VG_WORKERS_H
@@ -13,7 +14,7 @@ struct worker {
 
 struct workers;
 
-/* path: of virtgate-session. uri: what a process connects to ahead of its job. ahead: how many wait for one. 0 or -errno. */
+/* path: of the program. uri: what a process connects to ahead of its job, if it does. ahead: how many wait for one. 0 or -errno. */
 int workers_new(sd_event *event, const char *path, const char *uri, unsigned ahead, struct workers **ret);
 
 /* Another uri: those that wait are let go, and others started. */

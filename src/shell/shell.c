@@ -77,10 +77,13 @@ static int run_request(struct request *request)
         if (isatty(STDOUT_FILENO))
             return refuse(request, "a display is for a viewer, not for a terminal: ssh -T, or see virtgate-shell(1)");
         break;
+    case COMMAND_RPC:
+        if (isatty(STDOUT_FILENO))
+            return refuse(request, "a connection to libvirt is for a program such as virsh, not for a terminal");
+        break;
     case COMMAND_LIST:
     case COMMAND_INFO:
     case COMMAND_CONSOLE:
-    case COMMAND_RPC:
         break;
     }
     request->kind = REQUEST_COMMAND;

@@ -23,4 +23,7 @@ struct job {
 /* The layout is that of the structure: both sides are installed together and run on one machine. */
 int session_check_job(const struct job *job); /* 0 or -EPROTO */
 
+/* Waits for the job: it, the connection and the view are the caller's. 0; -ECONNRESET: there is none any more; -EPROTO; -errno. */
+int job_receive(int control, struct job *ret, int *ret_client, struct policy **ret_view);
+
 #endif

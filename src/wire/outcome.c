@@ -14,7 +14,11 @@ int broker_check_outcome(const struct outcome *outcome, unsigned n_fds)
         return -EPROTO;
     switch (outcome->kind) {
     case OUTCOME_OPENED:
-        return outcome->has_uuid && outcome->right && n_fds == (outcome->right == RIGHT_DISPLAY) ? 0 : -EPROTO;
+        if (!outcome->right)
+            return !outcome->has_uuid && !outcome->vm[0] && n_fds == 1 ? 0 : -EPROTO;
+        return outcome->has_uuid && n_fds == (outcome->right == RIGHT_DISPLAY) ? 0 : -EPROTO;
+    case OUTCOME_CALLED:
+        return outcome->right && n_fds == 0 ? 0 : -EPROTO;
     case OUTCOME_REFUSED:
     case OUTCOME_ANSWERED:
     case OUTCOME_ENDED:

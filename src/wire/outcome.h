@@ -16,8 +16,11 @@
 enum outcome_kind {
     OUTCOME_REFUSED = 1, /* nothing was opened; status, reason */
     OUTCOME_ANSWERED,    /* list and info */
-    OUTCOME_OPENED,      /* a stream; for a display with one descriptor: the copy that the broker keeps to cut it */
-    OUTCOME_ENDED,       /* a serial stream that this process carried is over; bytes */
+    OUTCOME_OPENED,      /* a stream; for a display with one descriptor: the copy that the broker keeps to cut it. Without a
+                          * right: a connection to libvirt, with such a descriptor. Over it follow any number of
+                          * OUTCOME_REFUSED and OUTCOME_CALLED */
+    OUTCOME_ENDED,       /* a stream that this process carried is over; bytes, status, reason */
+    OUTCOME_CALLED,      /* a call that needed the right was made; reason: its name */
 };
 
 struct outcome {

@@ -324,6 +324,16 @@ static void outcomes_and_jobs_are_checked(void **state)
     assert_int_equal(broker_check_outcome(&outcome, 0), -EPROTO);
     outcome.kind = 9;
     assert_int_equal(broker_check_outcome(&outcome, 0), -EPROTO);
+    outcome = (struct outcome){ .kind = OUTCOME_OPENED }; /* a connection to libvirt */
+    assert_int_equal(broker_check_outcome(&outcome, 1), 0);
+    assert_int_equal(broker_check_outcome(&outcome, 0), -EPROTO);
+    outcome.has_uuid = 1;
+    assert_int_equal(broker_check_outcome(&outcome, 1), -EPROTO);
+    outcome = (struct outcome){ .kind = OUTCOME_CALLED, .right = RIGHT_POWER, .has_uuid = 1, .vm = "cards2" };
+    assert_int_equal(broker_check_outcome(&outcome, 0), 0);
+    assert_int_equal(broker_check_outcome(&outcome, 1), -EPROTO);
+    outcome.right = 0;
+    assert_int_equal(broker_check_outcome(&outcome, 0), -EPROTO);
 
     assert_int_equal(session_check_job(&job), 0);
     job.command.kind = COMMAND_HELP;
