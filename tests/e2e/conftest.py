@@ -1,7 +1,11 @@
 """End-to-end tests: run inside a sandbox (`tests/sandbox --up`), all but those of the sandbox itself."""
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
+
+import pytest
 
 import pytest
 
@@ -28,3 +32,12 @@ def logins():
 # libvirt-wireshark besides.
 if not os.path.exists("/usr/libexec/virtgate/virtgate-rpc"):
     collect_ignore += [str(path) for path in HERE.glob("test_rpc*.py")]
+
+
+@pytest.fixture
+def place():
+    """A folder that every account can read and write."""
+    folder = pathlib.Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)

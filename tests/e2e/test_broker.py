@@ -18,7 +18,6 @@ import socket
 import stat
 import struct
 import subprocess
-import tempfile
 import termios
 import time
 
@@ -65,15 +64,6 @@ def as_found(broker):
                f"descriptors and session processes as before, {before} instead of {state_of(broker)},")
     assert vgtest.ACL.read_bytes() == acl
     assert (stat.S_IMODE(vgtest.ACL.stat().st_mode), vgtest.ACL.owner(), vgtest.ACL.group()) == (0o640, "root", "virtgate")
-
-
-@pytest.fixture
-def place():
-    """A folder that every account can read and write."""
-    folder = pathlib.Path(tempfile.mkdtemp())
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)
 
 
 # The log writes only so many refusals of one account, by its uid modulo 256: whoever is refused often, or whose refusal is looked

@@ -31,15 +31,6 @@ USAGE, UNAVAILABLE, IOERR, OSERR, NOPERM = 64, 69, 74, 71, 77
 NO_SHELL = b"virtgate: there is no shell here; expected a command such as list, display VM or console VM\n"
 
 
-@pytest.fixture
-def place():
-    """A folder that every account can read and write."""
-    folder = pathlib.Path(tempfile.mkdtemp())
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)
-
-
 new_uids = itertools.count(256 * 16 + 80)
 
 
