@@ -7,6 +7,7 @@ under the gate, against that second sshd (and, where Debian's defaults permit it
 or the probe proves nothing. Attacks A1-A8, A10-A14, A17, A18, A30, A32, B2, B7."""
 import contextlib
 import dataclasses
+import glob
 import os
 import pathlib
 import pwd
@@ -398,8 +399,14 @@ def agent(folder):
 
 
 def agent_sockets(account):
-    return {str(path) for where, pattern in (("/tmp", "ssh-*/agent.*"), (account.pw_dir, ".ssh/agent/*"))
-            for path in pathlib.Path(where).glob(pattern) if path.stat().st_uid == account.pw_uid}
+    """The shell's own globbing: a folder that a session ending takes away meanwhile is no error to it."""
+    found = set()
+    for pattern in ("/tmp/ssh-*/agent.*", f"{account.pw_dir}/.ssh/agent/*"):
+        for path in glob.glob(pattern):
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(path).st_uid == account.pw_uid:
+                    found.add(path)
+    return found
 
 
 @who(stock=True)
