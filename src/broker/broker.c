@@ -20,11 +20,7 @@
 #include "broker/sessions.h"
 
 #define WORKERS_AHEAD 4
-#ifdef VG_LIBVIRT_FILTER
 #define FILTERS_AHEAD 2
-#else
-#define FILTERS_AHEAD 0 /* it is not installed */
-#endif
 #define FDS_PER_CONNECTION 5
 #define FDS_BESIDE 128
 

@@ -530,13 +530,6 @@ static void serve_command(struct connection *c)
 
     if (!check_gate_group(c))
         return;
-#ifndef VG_LIBVIRT_FILTER
-    if (command->kind == COMMAND_RPC) {
-        refuse(c, EX_UNAVAILABLE, "libvirt connections are not offered yet",
-               "libvirt connections are not offered by this gate yet; use: list, display VM, console VM");
-        return;
-    }
-#endif
     if (subject_of(c, &subject) < 0) {
         refuse(c, EX_OSERR, "the time is not known", "something went wrong on this host; its log says more");
         return;

@@ -28,11 +28,6 @@ def logins():
     for login in made.values():
         login.__exit__()
 
-# The filter is started only by a build with --enable-libvirt-filter. Its tests need python3-libvirt, tshark and
-# libvirt-wireshark besides.
-if not os.path.exists("/usr/libexec/virtgate/virtgate-rpc"):
-    collect_ignore += [str(path) for path in HERE.glob("test_rpc*.py")]
-
 
 @pytest.fixture
 def place():

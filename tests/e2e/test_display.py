@@ -232,15 +232,14 @@ def test_socket_of_another(logins):
 
 @pytest.mark.parametrize("template", RPC)
 def test_rpc(logins, template):
-    """Not offered yet; libvirtd does not hear of it."""
-    alice = logins("alice")
+    """For who has no grant at all libvirtd does not hear of it. For who has, test_rpc.py."""
+    mallory = logins("mallory")
     vgtest.room_in_log()
     before, mark = vgtest.libvirtd_clients(), vgtest.log_mark()
-    refused(alice.run(template), 69,
-            "libvirt connections are not offered by this gate yet; use: list, display VM, console VM")
+    refused(mallory.run(template), 77, "there is no virtual machine for you on this host")
     assert vgtest.libvirtd_clients() == before + 1      # the one that counts
     record, = vgtest.records(mark, "refused ")
-    assert (record["user"], record["status"]) == ("alice", "69")
+    assert (record["user"], record["status"]) == ("mallory", "77")
 
 
 def test_rpc_count(logins):

