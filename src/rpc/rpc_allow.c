@@ -47,8 +47,8 @@
  *   DOMAIN_BLOCK_STATS, _BLOCK_STATS_FLAGS, _INTERFACE_STATS, _MEMORY_STATS, _GET_CPU_STATS, _GET_BLOCK_INFO,
  *   _GET_DISK_ERRORS                  Counters and sizes. The path or device must be one of that machine: libvirtd looks it up
  *                                     in the machine's definition.
- *   DOMAIN_GET_METADATA               Title, description and the element that an application keeps there; virt-viewer asks
- *                                     for the title.
+ *   DOMAIN_GET_METADATA               Title and description; virt-viewer asks for the title. Not what other programs noted
+ *                                     for themselves, as in the XML.
  *
  * display
  *   DOMAIN_SCREENSHOT                 A picture of what the user may look at anyway. Its stream flows to the client only.
@@ -180,7 +180,7 @@ static const struct rpc_row rows[] = {
     { 258, "DOMAIN_SHUTDOWN_FLAGS", ARGS_DOMAIN_FLAGS, .fate = FATE_FORWARD, POWER, .flags = SHUTDOWN_ACPI_OR_AGENT },
     { 262, "DOMAIN_GET_CPU_STATS", ARGS_CPU_STATS, .fate = FATE_FORWARD, .flags = 1U << 2 /* TYPED_PARAM_STRING_OKAY */ },
     { 263, "DOMAIN_GET_DISK_ERRORS", ARGS_DOMAIN_NUMBER_FLAGS, .fate = FATE_FORWARD },
-    { 265, "DOMAIN_GET_METADATA", ARGS_METADATA, .fate = FATE_FORWARD, .flags = AFFECT_CURRENT_LIVE_OR_CONFIG },
+    { 265, "DOMAIN_GET_METADATA", ARGS_METADATA, .fate = FATE_METADATA, .flags = AFFECT_CURRENT_LIVE_OR_CONFIG },
     { 273, "CONNECT_LIST_ALL_DOMAINS", ARGS_LIST, .fate = FATE_LIST, .flags = ANY_FLAGS },
     { 274, "DOMAIN_LIST_ALL_SNAPSHOTS", ARGS_DOMAIN_NUMBER_FLAGS, OBJECTS, .flags = ANY_FLAGS },
     { 278, "DOMAIN_GET_SECURITY_LABEL_LIST", ARGS_DOMAIN, .fate = FATE_FORWARD },

@@ -52,6 +52,7 @@ enum rpc_fate {
     FATE_EVENTS,      /* its reply is the number of a callback */
     FATE_NO_EVENTS,   /* takes such a number back */
     FATE_XML,         /* its reply is rewritten */
+    FATE_METADATA,    /* title or description, nothing else */
     FATE_CONSOLE,     /* the device must be a serial or console device */
 };
 

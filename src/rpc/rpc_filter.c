@@ -36,6 +36,8 @@
 #define LIST_INACTIVE 2U
 #define OPEN_READ_ONLY 1U
 #define CONSOLE_FORCE 1U
+#define METADATA_DESCRIPTION 0
+#define METADATA_TITLE 1
 #define KEEPALIVE_PING 1U
 #define KEEPALIVE_PONG 2U
 #define CALLBACK_OF_OURS 0x76670000 /* for events that never come: any number does, libvirtd's are not used beside it */
@@ -118,6 +120,7 @@ struct call {
     size_t at;                  /* the claims before this one are checked */
     rights rights;              /* on the domain that was checked last */
     struct vgr_error error;     /* WAIT_NAMES */
+    size_t held;                /* how long its arguments were on the wire */
 };
 
 struct stream {
@@ -132,6 +135,7 @@ struct rpc_filter {
     struct rpc_buffer to_client, to_server;
     struct call *calls;
     size_t n_calls, n_streams, n_callbacks;
+    size_t held;                /* of all calls */
     struct stream stream[RPC_STREAMS_MAX];
     int callback[RPC_CALLBACKS_MAX]; /* the client's, as libvirtd numbers them */
     int own_callback;           /* for every domain's life, with watching; shared with the client, as libvirtd has one for each kind */
@@ -170,6 +174,7 @@ static void call_free(struct rpc_filter *f, struct call *call)
         at = &(*at)->next;
     *at = call->next;
     f->n_calls--;
+    f->held -= call->held;
     if (shapes[call->row->shape].codec)
         rpc_release(shapes[call->row->shape].codec, &call->args, sizeof call->args);
     rpc_release(RPC_CODEC(vgr_error), &call->error, sizeof call->error);
@@ -584,6 +589,13 @@ static int ask_devices(struct rpc_filter *f, struct call *call)
     return ask(f, call, WAIT_DEVICES, GET_XML_DESC, RPC_CODEC(vgr_args_domain_flags), &args);
 }
 
+static int ask_metadata(struct rpc_filter *f, struct call *call)
+{
+    if (call->args.metadata.type != METADATA_DESCRIPTION && call->args.metadata.type != METADATA_TITLE)
+        return refuse_call(f, call, "only the title and the description are offered");
+    return forward(f, call);
+}
+
 static size_t streams_wanted(const struct rpc_filter *f)
 {
     size_t n = f->n_streams;
@@ -629,6 +641,8 @@ static int admit(struct rpc_filter *f, struct call *call)
         return ask_no_events(f, call);
     case FATE_CONSOLE:
         return ask_devices(f, call);
+    case FATE_METADATA:
+        return ask_metadata(f, call);
     case FATE_FORWARD:
     case FATE_STATS:
     case FATE_XML:
@@ -646,22 +660,11 @@ static void put_word(unsigned char *at, uint32_t number)
     memcpy(at, &word, sizeof word);
 }
 
-static int append(struct rpc_buffer *buffer, const void *data, size_t len)
-{
-    unsigned char *room = rpc_buffer_room(buffer, len);
-
-    if (!room)
-        return -ENOMEM;
-    memcpy(room, data, len);
-    rpc_buffer_added(buffer, len);
-    return 0;
-}
-
 static int append_word(struct rpc_buffer *buffer, uint32_t number)
 {
     uint32_t word = htonl(number);
 
-    return append(buffer, &word, sizeof word);
+    return rpc_buffer_put(buffer, &word, sizeof word);
 }
 
 /* One element of a list that is kept: its bytes, and the domain in it. */
@@ -673,7 +676,7 @@ static int keep_bytes(struct call *call, struct rpc_buffer *out, const vgr_domai
 {
     (void)dom;
     (void)kept;
-    return call->row->fate == FATE_LIST && !call->args.list.need_results ? 0 : append(out, data, len);
+    return call->row->fate == FATE_LIST && !call->args.list.need_results ? 0 : rpc_buffer_put(out, data, len);
 }
 
 static bool has_room(const struct call *call, uint32_t kept)
@@ -700,7 +703,7 @@ static int keep_name(struct call *call, struct rpc_buffer *out, const vgr_domain
         return 0;
     r = rpc_encode(RPC_CODEC(vgr_name), &dom->name, &name, &len);
     if (r == 0) {
-        r = append(out, name, len);
+        r = rpc_buffer_put(out, name, len);
         free(name);
     }
     return r;
@@ -899,7 +902,8 @@ static int take_watch(struct rpc_filter *f, struct call *call, const struct rpc_
     return finish(f, call, RPC_OK, NULL, 0);
 }
 
-static int take_result(struct rpc_filter *f, struct call *call, const struct rpc_message *m)
+/* What a call that succeeded leaves behind in the filter. */
+static int succeeded(struct rpc_filter *f, struct call *call)
 {
     const struct rpc_row *row = call->row;
     size_t n;
@@ -907,7 +911,25 @@ static int take_result(struct rpc_filter *f, struct call *call, const struct rpc
 
     if (row->right)
         note(f, RPC_DONE, row, row->procedure, n == 1 ? dom : NULL, "");
-    switch (row->fate) {
+    if (row->procedure == CONNECT_CLOSE)
+        f->closed = true;
+    if (!row->stream)
+        return 0;
+    if (f->n_streams == RPC_STREAMS_MAX)
+        return -EPROTO;
+    f->stream[f->n_streams++] = (struct stream){
+        call->client_serial, call->serial, row->procedure, .sends = row->fate == FATE_CONSOLE,
+    };
+    return 0;
+}
+
+static int take_result(struct rpc_filter *f, struct call *call, const struct rpc_message *m)
+{
+    int r = succeeded(f, call);
+
+    if (r < 0)
+        return r;
+    switch (call->row->fate) {
     case FATE_LIST:
         return take_list(f, call, m);
     case FATE_OLD_LIST:
@@ -926,7 +948,8 @@ static int take_result(struct rpc_filter *f, struct call *call, const struct rpc
     case FATE_FEATURE:
     case FATE_CAPABILITIES:
     case FATE_CONSOLE:
-        break;
+    case FATE_METADATA:
+        return finish(f, call, RPC_OK, m->payload, m->len);
     case FATE_ZEROS:
     case FATE_NO_AUTH:
     case FATE_CALLBACK:
@@ -934,16 +957,6 @@ static int take_result(struct rpc_filter *f, struct call *call, const struct rpc
     default:
         return -EPROTO;
     }
-    if (row->procedure == CONNECT_CLOSE)
-        f->closed = true;
-    if (row->stream) {
-        if (f->n_streams == RPC_STREAMS_MAX)
-            return -EPROTO;
-        f->stream[f->n_streams++] = (struct stream){
-            call->client_serial, call->serial, row->procedure, .sends = row->fate == FATE_CONSOLE,
-        };
-    }
-    return finish(f, call, RPC_OK, m->payload, m->len);
 }
 
 /* An error of libvirtd's may name what is not the user's ("in use by domain ..."). It is held until all names are known. */
@@ -1215,6 +1228,8 @@ static int call_from_client(struct rpc_filter *f, const struct rpc_message *m)
     struct call *call = call_new(f, row, m->header.serial);
     if (!call)
         return -ENOMEM;
+    call->held = m->len;
+    f->held += m->len;
     if (decode_args(call, m) < 0) {
         call_free(f, call);
         return send_error(f, &m->header, RPC_ERR_RPC, "Unable to decode message payload");
@@ -1276,6 +1291,35 @@ static int reply_from_server(struct rpc_filter *f, const struct rpc_message *m)
     if (m->header.procedure != stream->procedure || m->header.status > RPC_ERROR)
         return -EPROTO;
     return stream_end_from_server(f, stream, m);
+}
+
+int rpc_filter_pass_from_server(struct rpc_filter *f, const struct rpc_header *header, size_t len)
+{
+    struct rpc_header head = *header;
+    const struct stream *stream;
+    struct call *call;
+
+    if (header->program != RPC_PROGRAM_REMOTE || header->version != RPC_VERSION)
+        return 0;
+    if (header->type == RPC_STREAM && header->status == RPC_CONTINUE) {
+        stream = stream_of_server(f, header->serial);
+        if (!stream || stream->procedure != header->procedure)
+            return 0;
+        head.serial = stream->client_serial;
+    } else if (header->type == RPC_REPLY && header->status == RPC_OK) {
+        call = call_of_server(f, header->serial);
+        if (!call || call->wait != WAIT_REPLY || call->procedure != header->procedure || call->row->fate != FATE_FORWARD)
+            return 0;
+        head.serial = call->client_serial;
+        int r = succeeded(f, call);
+        if (r < 0)
+            return r;
+        call_free(f, call);
+    } else {
+        return 0;
+    }
+    int r = rpc_frame_put_head(&f->to_client, &head, len);
+    return r < 0 ? r : 1;
 }
 
 int rpc_filter_from_server(struct rpc_filter *f, const struct rpc_message *m)
@@ -1348,5 +1392,5 @@ bool rpc_filter_closed(const struct rpc_filter *f)
 
 bool rpc_filter_ready(const struct rpc_filter *f)
 {
-    return f->n_calls < RPC_CALLS_MAX;
+    return f->n_calls < RPC_CALLS_MAX && f->held < RPC_FROM_CLIENT_MAX;
 }

@@ -55,6 +55,11 @@ void rpc_filter_free(struct rpc_filter *filter);
 int rpc_filter_from_client(struct rpc_filter *filter, const struct rpc_message *message);
 int rpc_filter_from_server(struct rpc_filter *filter, const struct rpc_message *message);
 
+/* Of a message of libvirtd's whose payload is still on its way: 1 when the client gets it as it is, and its head is put into
+ * what is due to the client: the caller puts the payload there as it comes, and nothing of rpc_filter_from_client() or
+ * _from_server() in between. 0: rpc_filter_from_server() has to see the whole; -errno as there. */
+int rpc_filter_pass_from_server(struct rpc_filter *filter, const struct rpc_header *header, size_t len);
+
 /* What is due; the caller takes from the front (rpc_buffer_drop). */
 struct rpc_buffer *rpc_filter_to_client(struct rpc_filter *filter);
 struct rpc_buffer *rpc_filter_to_server(struct rpc_filter *filter);
@@ -62,7 +67,7 @@ struct rpc_buffer *rpc_filter_to_server(struct rpc_filter *filter);
 /* The client has said goodbye, and libvirtd has heard it: that libvirtd ends the connection then is as it should be. */
 bool rpc_filter_closed(const struct rpc_filter *filter);
 
-/* False while too many calls wait for libvirtd: the client's next message has to wait. */
+/* False while too many calls, or too long ones, wait for libvirtd: the client's next message has to wait. */
 bool rpc_filter_ready(const struct rpc_filter *filter);
 
 #endif

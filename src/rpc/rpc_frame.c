@@ -55,7 +55,7 @@ void rpc_buffer_drop(struct rpc_buffer *buffer, size_t len)
         rpc_buffer_free(buffer);
 }
 
-int rpc_frame_peek(const struct rpc_buffer *buffer, size_t max, struct rpc_message *ret)
+int rpc_frame_peek_head(const struct rpc_buffer *buffer, size_t max, struct rpc_header *ret, size_t *ret_len)
 {
     size_t have = rpc_buffer_len(buffer);
     uint32_t word[WORDS];
@@ -66,17 +66,40 @@ int rpc_frame_peek(const struct rpc_buffer *buffer, size_t max, struct rpc_messa
     uint32_t size = ntohl(word[0]);
     if (size < RPC_HEAD_SIZE || size > max)
         return -EPROTO;
-    if (have < size)
+    if (have < sizeof word)
         return 0;
-    *ret = (struct rpc_message){
-        .header = { ntohl(word[1]), ntohl(word[2]), ntohl(word[3]), ntohl(word[4]), ntohl(word[5]), ntohl(word[6]) },
-        .payload = buffer->data + buffer->start + RPC_HEAD_SIZE,
-        .len = size - RPC_HEAD_SIZE,
+    *ret = (struct rpc_header){
+        ntohl(word[1]), ntohl(word[2]), ntohl(word[3]), ntohl(word[4]), ntohl(word[5]), ntohl(word[6]),
     };
+    *ret_len = size - RPC_HEAD_SIZE;
     return 1;
 }
 
-int rpc_frame_put(struct rpc_buffer *buffer, const struct rpc_header *header, const void *payload, size_t len)
+int rpc_frame_peek(const struct rpc_buffer *buffer, size_t max, struct rpc_message *ret)
+{
+    int r = rpc_frame_peek_head(buffer, max, &ret->header, &ret->len);
+
+    if (r <= 0)
+        return r;
+    ret->payload = buffer->data + buffer->start + RPC_HEAD_SIZE;
+    return rpc_buffer_len(buffer) - RPC_HEAD_SIZE >= ret->len;
+}
+
+int rpc_buffer_put(struct rpc_buffer *buffer, const void *data, size_t len)
+{
+    unsigned char *room;
+
+    if (len == 0)
+        return 0;
+    room = rpc_buffer_room(buffer, len);
+    if (!room)
+        return -ENOMEM;
+    memcpy(room, data, len);
+    rpc_buffer_added(buffer, len);
+    return 0;
+}
+
+int rpc_frame_put_head(struct rpc_buffer *buffer, const struct rpc_header *header, size_t len)
 {
     const uint32_t word[WORDS] = {
         htonl((uint32_t)(RPC_HEAD_SIZE + len)), htonl(header->program), htonl(header->version),
@@ -85,12 +108,12 @@ int rpc_frame_put(struct rpc_buffer *buffer, const struct rpc_header *header, co
 
     if (len > RPC_FROM_SERVER_MAX - RPC_HEAD_SIZE)
         return -ENOMEM;
-    unsigned char *room = rpc_buffer_room(buffer, sizeof word + len);
-    if (!room)
-        return -ENOMEM;
-    memcpy(room, word, sizeof word);
-    if (len > 0)
-        memcpy(room + sizeof word, payload, len);
-    rpc_buffer_added(buffer, sizeof word + len);
-    return 0;
+    return rpc_buffer_put(buffer, word, sizeof word);
+}
+
+int rpc_frame_put(struct rpc_buffer *buffer, const struct rpc_header *header, const void *payload, size_t len)
+{
+    int r = rpc_frame_put_head(buffer, header, len);
+
+    return r < 0 ? r : rpc_buffer_put(buffer, payload, len);
 }

@@ -62,7 +62,12 @@ void rpc_buffer_drop(struct rpc_buffer *buffer, size_t len);
  * when *ret points into it. 1 and *ret; 0: not all of it is there yet; -EPROTO: no message begins so, or one over max. */
 int rpc_frame_peek(const struct rpc_buffer *buffer, size_t max, struct rpc_message *ret);
 
-/* Puts a message at the end. 0 or -ENOMEM. */
+/* The same of the head alone, which is there before the payload is: the length of the payload is *ret_len. */
+int rpc_frame_peek_head(const struct rpc_buffer *buffer, size_t max, struct rpc_header *ret, size_t *ret_len);
+
+/* Puts bytes, the head of a message whose payload of len follows, or a whole message at the end. 0 or -ENOMEM. */
+int rpc_buffer_put(struct rpc_buffer *buffer, const void *data, size_t len);
+int rpc_frame_put_head(struct rpc_buffer *buffer, const struct rpc_header *header, size_t len);
 int rpc_frame_put(struct rpc_buffer *buffer, const struct rpc_header *header, const void *payload, size_t len);
 
 #endif

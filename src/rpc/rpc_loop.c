@@ -16,6 +16,7 @@ struct side {
     size_t max;               /* of a message from here */
     struct rpc_buffer in;
     struct rpc_buffer *out;
+    size_t passing;           /* of a payload that goes on as it comes */
     uint64_t received, sent;
     bool ended;
 };
@@ -66,13 +67,16 @@ static bool has_message(const struct side *side)
 {
     struct rpc_message message;
 
+    if (side->passing > 0)
+        return rpc_buffer_len(&side->in) > 0;
     return rpc_frame_peek(&side->in, side->max, &message) != 0;
 }
 
 static bool may_take_client(const struct loop *loop)
 {
-    return rpc_filter_ready(loop->filter) && rpc_buffer_len(loop->server.out) < TO_SERVER_HIGH &&
-           rpc_buffer_len(loop->client.out) < TO_CLIENT_HIGH;
+    /* What a call is answered with must not come in between a payload. */
+    return loop->server.passing == 0 && rpc_filter_ready(loop->filter) &&
+           rpc_buffer_len(loop->server.out) < TO_SERVER_HIGH && rpc_buffer_len(loop->client.out) < TO_CLIENT_HIGH;
 }
 
 static bool may_take_server(const struct loop *loop)
@@ -80,12 +84,48 @@ static bool may_take_server(const struct loop *loop)
     return rpc_buffer_len(loop->client.out) < TO_CLIENT_HIGH;
 }
 
-/* 1: a message was taken; 0: none is there; -errno. */
+/* What has come of a payload of libvirtd's goes on to the client. 1 or -errno. */
+static int pass_on(struct loop *loop)
+{
+    struct side *server = &loop->server;
+    size_t have = rpc_buffer_len(&server->in), len = have < server->passing ? have : server->passing;
+    int r = rpc_buffer_put(loop->client.out, server->in.data + server->in.start, len);
+
+    if (r < 0)
+        return r;
+    rpc_buffer_drop(&server->in, len);
+    server->passing -= len;
+    return 1;
+}
+
+/* 1: it goes to the client from here on, as it comes; 0: not that, or not yet; -errno. */
+static int begin_to_pass(struct loop *loop)
+{
+    struct side *server = &loop->server;
+    struct rpc_header header;
+    size_t len;
+    int r = rpc_frame_peek_head(&server->in, server->max, &header, &len);
+
+    if (r > 0)
+        r = rpc_filter_pass_from_server(loop->filter, &header, len);
+    if (r <= 0)
+        return r;
+    rpc_buffer_drop(&server->in, RPC_HEAD_SIZE);
+    server->passing = len;
+    return 1;
+}
+
+/* 1: a message, or some of one that is passed on, was taken; 0: none is there; -errno. */
 static int take_message(struct loop *loop, struct side *side)
 {
     struct rpc_message message;
-    int r = rpc_frame_peek(&side->in, side->max, &message);
+    int r;
 
+    if (side->passing > 0)
+        return rpc_buffer_len(&side->in) > 0 ? pass_on(loop) : 0;
+    r = rpc_frame_peek(&side->in, side->max, &message);
+    if (r == 0 && side == &loop->server)
+        return begin_to_pass(loop);
     if (r <= 0)
         return r;
     size_t len = RPC_HEAD_SIZE + message.len;

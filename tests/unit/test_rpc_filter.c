@@ -1229,6 +1229,94 @@ static void replies_have_to_fit(void **state)
     }
 }
 
+/* Of metadata, what is written to be read with the domain. */
+static void metadata_is_title_and_description(void **state)
+{
+    struct world *w = world_new("max", false, true);
+    struct vgr_args_metadata args = { .dom = claim_of("cards2", "aaaaaaaaaaaaaaaa", 4) };
+    char *uri = strdup("http://example.com/notes");
+
+    (void)state;
+    for (int type = -1; type < 4; type++) {
+        size_t before = w->n_asked;
+        args.type = type;
+        args.uri = type == 2 ? &uri : NULL;
+        int code = code_of(call_with(w, 265, RPC_CODEC(vgr_args_metadata), &args));
+        assert_int_equal(code, type == 0 || type == 1 ? 0 : RPC_ERR_OPERATION_DENIED);
+        assert_int_equal(w->n_asked > before && w->asked[w->n_asked - 1] == 265, code == 0);
+    }
+    free(uri);
+    world_free(w);
+}
+
+/* A payload that is on its way goes on to the client only where nobody has to look at it. */
+static void replies_that_nobody_reads_are_passed_on(void **state)
+{
+    static const struct {
+        uint32_t procedure;
+        enum rpc_status status;
+        int passes;
+    } row[] = { { 4, RPC_OK, 1 }, { 7, RPC_OK, 1 }, { 4, RPC_ERROR, 0 }, { 273, RPC_OK, 0 }, { 25, RPC_OK, 0 } };
+    static const unsigned char one_list[8] = { 0, 0, 0, 1 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct world *w = world_new("alice", false, true);
+        struct rpc_header call = { RPC_PROGRAM_REMOTE, 1, row[i].procedure, RPC_CALL, 77, RPC_OK }, reply;
+        struct rpc_buffer *out = rpc_filter_to_client(w->filter);
+        size_t len;
+        w->lost = true;
+        assert_int_equal(client_says(w, &call, one_list, row[i].procedure == 273 ? 8 : 0), 0);
+        reply = last_asked(w)->header;
+        reply.type = RPC_REPLY;
+        reply.status = row[i].status;
+        reply.serial++; /* nobody asked that */
+        assert_int_equal(rpc_filter_pass_from_server(w->filter, &reply, 1000), 0);
+        reply.serial--;
+        reply.procedure++;
+        assert_int_equal(rpc_filter_pass_from_server(w->filter, &reply, 1000), 0);
+        reply.procedure--;
+        assert_int_equal(rpc_filter_pass_from_server(w->filter, &reply, 1000), row[i].passes);
+        if (row[i].passes) {
+            assert_int_equal(rpc_frame_peek_head(out, RPC_FROM_SERVER_MAX, &reply, &len), 1);
+            assert_int_equal(len, 1000);
+            assert_int_equal(reply.serial, 77);
+            assert_int_equal(rpc_filter_pass_from_server(w->filter, &last_asked(w)->header, 1000), 0); /* it is over */
+        } else {
+            assert_int_equal(rpc_buffer_len(out), 0);
+        }
+        world_free(w);
+    }
+}
+
+/* Few calls may be long as well. */
+static void long_calls_in_flight_are_bounded(void **state)
+{
+    struct world *w = world_new("alice", false, true);
+    vgr_domain *doms = calloc(VGR_DOMAINS_MAX, sizeof *doms);
+    struct vgr_args_stats args = { .doms = { VGR_DOMAINS_MAX, doms } };
+    char name[200];
+    void *data;
+    size_t len, n = 0;
+
+    (void)state;
+    assert_non_null(doms);
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    for (size_t i = 0; i < VGR_DOMAINS_MAX; i++)
+        doms[i] = (vgr_domain){ .name = name };
+    assert_int_equal(rpc_encode(RPC_CODEC(vgr_args_stats), &args, &data, &len), 0);
+    free(doms);
+    w->lost = true;
+    for (; rpc_filter_ready(w->filter); n++) {
+        struct rpc_header call = { RPC_PROGRAM_REMOTE, 1, 344, RPC_CALL, ++w->serial, RPC_OK };
+        assert_int_equal(client_says(w, &call, data, len), 0);
+    }
+    assert_int_equal(n, RPC_FROM_CLIENT_MAX / len + 1);
+    free(data);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1248,6 +1336,8 @@ int main(void)
         cmocka_unit_test(the_filters_own_events_are_shared),
         cmocka_unit_test(streams_are_those_that_were_opened), cmocka_unit_test(a_screenshot_flows_one_way),
         cmocka_unit_test(calls_in_flight_are_bounded), cmocka_unit_test(replies_have_to_fit),
+        cmocka_unit_test(metadata_is_title_and_description), cmocka_unit_test(replies_that_nobody_reads_are_passed_on),
+        cmocka_unit_test(long_calls_in_flight_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

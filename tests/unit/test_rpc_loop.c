@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The loop on real sockets, with both ends in the test's hands; and what stands for the URI that is offered. */
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,49 @@ static void who_does_not_read_is_not_read(void **state)
     assert_int_equal(finish(t), RPC_BROKER_ENDED);
 }
 
+/* Capabilities as long as a message can be: they are with the client before libvirtd has said all, and what the client
+ * asks meanwhile is answered after them. */
+static void a_long_reply_is_not_kept(void **state)
+{
+    const size_t len = 30U << 20, first = 1U << 20;
+    struct loop_test *t = begin();
+    unsigned char ask[28], got[28], *data = calloc(1, len);
+    uint32_t word = htonl((uint32_t)len);
+
+    (void)state;
+    assert_non_null(data);
+    memcpy(ask, get_version, sizeof ask);
+    ask[15] = 7; /* CONNECT_GET_CAPABILITIES */
+    assert_int_equal(write(t->client[1], ask, sizeof ask), sizeof ask);
+    assert_int_equal(recv(t->server[1], data, sizeof ask, MSG_WAITALL), sizeof ask);
+    memcpy(data, &word, sizeof word);
+    data[19] = RPC_REPLY;
+    for (size_t put = 0, taken = 0; put < len;) {
+        ssize_t n = send(t->server[1], data + put, put < first ? first - put : len - put, MSG_DONTWAIT);
+        put += n > 0 ? (size_t)n : 0;
+        if (put == first) {
+            assert_true(recv(t->client[1], got, sizeof got, MSG_WAITALL | MSG_PEEK) == sizeof got);
+            ask[15] = 11; /* refused by the gate */
+            ask[23]++;
+            assert_int_equal(write(t->client[1], ask, sizeof ask), sizeof ask);
+        }
+        while (taken < put && (n = recv(t->client[1], data + taken, put - taken, MSG_DONTWAIT)) > 0)
+            taken += (size_t)n;
+        if (put == len)
+            assert_int_equal(recv(t->client[1], data + taken, len - taken, MSG_WAITALL), len - taken);
+    }
+    assert_int_equal(data[23], get_version[23]);
+    for (size_t i = 28; i < len; i++)
+        if (data[i] != 0)
+            fail_msg("byte %zu is another", i);
+    assert_int_equal(recv(t->client[1], got, sizeof got, MSG_WAITALL), sizeof got);
+    assert_int_equal(got[15], 11);
+    assert_int_equal(got[23], ask[23]);
+    fd_close(&t->client[1]);
+    assert_int_equal(finish(t), RPC_CLIENT_ENDED);
+    free(data);
+}
+
 /* --- what is offered ----------------------------------------------------------------------------------------------- */
 
 static void what_stands_for_the_uri(void **state)
@@ -162,7 +206,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_are_carried), cmocka_unit_test(each_end_has_its_word),
-        cmocka_unit_test(who_does_not_read_is_not_read), cmocka_unit_test(what_stands_for_the_uri),
+        cmocka_unit_test(who_does_not_read_is_not_read), cmocka_unit_test(a_long_reply_is_not_kept),
+        cmocka_unit_test(what_stands_for_the_uri),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
