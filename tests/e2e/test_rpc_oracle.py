@@ -1,7 +1,9 @@
 """What the gate makes of libvirt's protocol, read by somebody else's decoder: Wireshark's, which libvirt has made from its own
 description (libvirt-wireshark)."""
 import json
+import re
 import struct
+import uuid
 
 import pytest
 
@@ -85,3 +87,104 @@ def test_replies_are_read_by_wireshark(tmp_path):
         assert values(refused, "libvirt.status", []) == ["1"]
     assert "/run/virtgate/display/" in values(replies[14], "libvirt.remote_domain_get_xml_desc_ret.xml", [])[0]
     assert NOBODY not in result.stdout.decode()
+
+
+# --- the table, held against Wireshark's knowledge of the same protocol ------------------------------------------------
+
+def table():
+    """(number, name, shape) of each row that the filter lets through."""
+    rows = re.findall(r'^    \{ (\d+), "(\w+)", (ARGS_\w+),', (vgtest.TREE / "src/rpc/rpc_allow.c").read_text(), re.MULTILINE)
+    assert len(rows) > 100
+    return [(int(number), name, shape) for number, name, shape in rows]
+
+
+def word(value):
+    return struct.pack(">I", value)
+
+
+def maybe(data):
+    return word(1) + data
+
+
+DOMAIN = domain("the-domain", CARDS2)
+HEX = uuid.UUID(CARDS2).hex
+SAMPLES = {     # of each shape, arguments with values that are seen nowhere else, and those values
+    "ARGS_NONE": (b"", []),
+    "ARGS_OPEN": (maybe(text("the-uri")) + word(70001), ["the-uri", 70001]),
+    "ARGS_NUMBER": (word(70002), [70002]),
+    "ARGS_LIST": (word(70003) + word(70004), [70003, 70004]),
+    "ARGS_NAME": (text("the-name"), ["the-name"]),
+    "ARGS_UUID": (uuid.UUID(CARDS2).bytes, [HEX]),
+    "ARGS_CAP": (maybe(text("the-cap")) + word(70005), ["the-cap", 70005]),
+    "ARGS_CAP_LIST": (maybe(text("the-cap")) + word(70006) + word(70007), ["the-cap", 70006, 70007]),
+    "ARGS_CAPABILITIES": (b"".join(maybe(text(x)) for x in ("one", "two", "three", "four")) + word(70008),
+                          ["one", "two", "three", "four", 70008]),
+    "ARGS_OTHER_EVENTS": (word(70009) + word(0), [70009]),
+    "ARGS_DOMAIN": (DOMAIN, []),
+    "ARGS_DOMAIN_FLAGS": (DOMAIN + word(70010), [70010]),
+    "ARGS_DOMAIN_NUMBER_FLAGS": (DOMAIN + word(70011) + word(70012), [70011, 70012]),
+    "ARGS_DOMAIN_NUMBERS": (DOMAIN + word(70013) + word(70014), [70013, 70014]),
+    "ARGS_DOMAIN_NAME": (DOMAIN + text("the-path"), ["the-path"]),
+    "ARGS_DOMAIN_NAME_FLAGS": (DOMAIN + text("the-path") + word(70015), ["the-path", 70015]),
+    "ARGS_DOMAIN_NAME_NUMBER_FLAGS": (DOMAIN + text("the-path") + word(70016) + word(70017), ["the-path", 70016, 70017]),
+    "ARGS_METADATA": (DOMAIN + word(70018) + maybe(text("the-uri")) + word(70019), [70018, "the-uri", 70019]),
+    "ARGS_CPU_STATS": (DOMAIN + b"".join(map(word, range(70020, 70024))), list(range(70020, 70024))),
+    "ARGS_KEYS": (DOMAIN + word(70024) + word(70025) + word(2) + word(70026) + word(70027) + word(70028),
+                  list(range(70024, 70029))),
+    "ARGS_CONSOLE": (DOMAIN + maybe(text("the-device")) + word(70029), ["the-device", 70029]),
+    "ARGS_EVENTS": (word(70030) + maybe(DOMAIN), [70030]),
+    "ARGS_STATS": (word(1) + DOMAIN + word(70031) + word(70032), [70031, 70032]),
+}
+BEGINS_WITH_DOMAIN = {shape for shape in SAMPLES if shape > "ARGS_D"} - {
+    "ARGS_LIST", "ARGS_NAME", "ARGS_NONE", "ARGS_NUMBER", "ARGS_OPEN", "ARGS_OTHER_EVENTS", "ARGS_UUID"}
+
+
+def message(procedure, kind, payload):
+    return struct.pack(">7I", 28 + len(payload), 0x20008086, 1, procedure, kind, 0 if kind == 2 else 1, 0) + payload
+
+
+def decoded(path, messages):
+    """What Wireshark says of each: its line of summary, and all values that it shows."""
+    pcap(path, messages)
+    result = vgtest.run("tshark", "-r", path, "-d", f"tcp.port=={PORT},libvirt", "-T", "json", "-Y", "libvirt", "--no-duplicate-keys")
+    summary = vgtest.run("tshark", "-r", path, "-d", f"tcp.port=={PORT},libvirt", "-Y", "libvirt")
+    packets = [packet["_source"]["layers"] for packet in json.loads(result.stdout)]
+    assert len(packets) == len(messages)
+    assert not any("_ws.malformed" in json.dumps(packet) for packet in packets)
+    return list(zip(summary.stdout.decode().splitlines(), packets))
+
+
+def leaves(tree):
+    for value in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from leaves(value) if isinstance(value, (dict, list)) else (value,)
+
+
+def test_table_is_that_of_wireshark(tmp_path):
+    """Number and name of every procedure that is let through, and what its arguments are made of. What Wireshark reads
+    differently, the filter would let through unread."""
+    needs_tshark()
+    rows = table()
+    found = decoded(tmp_path / "table.pcap", [(True, message(number, 0, SAMPLES[shape][0])) for number, _, shape in rows])
+    for (number, name, shape), (summary, packet) in zip(rows, found):
+        assert re.search(rf"Proc={name}\b", summary), (number, name, summary)
+        shown = set(leaves(packet["libvirt"]))
+        wanted = SAMPLES[shape][1] + (["the-domain", HEX] if shape in BEGINS_WITH_DOMAIN else [])
+        # Wireshark writes opaque bytes with colons, and flags in hexadecimal.
+        plain = {value.replace(":", "") for value in shown} | {str(int(v, 16)) for v in shown if re.fullmatch("0x[0-9a-f]+", v)}
+        assert {str(value) for value in wanted} <= plain, (number, name, wanted, shown)
+
+
+def test_events_are_those_of_wireshark(tmp_path):
+    """Where in an event the domain stands: a filter that looks in another place decides about another domain."""
+    needs_tshark()
+    rows = re.findall(r'^    \{ (\d+), "(\w+)", (true|false), (\d) \}', (vgtest.TREE / "src/rpc/rpc_allow.c").read_text(),
+                      re.MULTILINE)
+    assert len(rows) > 20
+    # What follows the domain is zeros: numbers, and empty strings and arrays.
+    found = decoded(tmp_path / "events.pcap", [
+        (False, message(int(number), 2, word(70001) + word(70002) * int(skip) + (DOMAIN + bytes(64)) * (has_domain == "true")))
+        for number, _, has_domain, skip in rows])
+    for (number, name, has_domain, _), (summary, packet) in zip(rows, found):
+        assert re.search(rf"Proc=\w+_{name}\b", summary), (number, name, summary)
+        shown = {value.replace(":", "") for value in leaves(packet["libvirt"])}
+        assert {"70001"} | ({"the-domain", HEX} if has_domain == "true" else set()) <= shown, (number, name, shown)
