@@ -181,7 +181,9 @@ static void write_graphics(const struct rewrite *rewrite, const xmlNode *graphic
     snprintf(path, sizeof path, "%s/display/%s/%u", VG_RUNDIR, uuid, place_of(graphics));
     fputs("<graphics", out);
     write_attributes(out, graphics);
-    write_attribute(out, "socket", path);
+    /* libvirt's schema has it here for VNC alone; clients look into <listen> first. */
+    if (strcmp(attribute(graphics, "type"), "vnc") == 0)
+        write_attribute(out, "socket", path);
     fputs(">\n      <listen type='socket'", out);
     write_attribute(out, "socket", path);
     fputs("/>", out);

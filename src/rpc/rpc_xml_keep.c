@@ -29,7 +29,8 @@
  *
  * Left out of elements that stay:
  *  - <graphics>: where it listens, its port, who is connected; which channels are encrypted (that is said of ports
- *    that the user does not reach); the host's render node. What a details page shows of the picture, keys, mouse and
+ *    that the user does not reach); the host's render node; the policies of sharing, which a display on a socket does
+ *    not have by libvirt's schema. What a details page shows of the picture, keys, mouse and
  *    sound stays.
  *  - <source>, of disks, interfaces, character devices, hostdevs alike: what names a thing stays, as `virsh
  *    domblklist` and `domiflist` show it: file, block device, folder, volume, network, bridge, image of a storage
@@ -63,7 +64,7 @@ static const struct closed {
     { "devices", NULL,
       "emulator disk controller filesystem interface input sound audio video watchdog memballoon rng tpm nvram panic shmem "
       "memory iommu vsock crypto pstore hub hostdev redirdev redirfilter smartcard parallel channel serial console graphics" },
-    { "graphics", "type keymap sharePolicy powerControl multiUser",
+    { "graphics", "type keymap multiUser",
       "gl image jpeg zlib playback streaming clipboard mouse filetransfer audio" },
     { "gl", "enable", "" },
     { "source",

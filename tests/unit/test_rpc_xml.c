@@ -18,7 +18,8 @@
 #define DOMAIN(inside) HEAD inside "</domain>\n"
 #define DEVICES(inside) DOMAIN("  <devices>\n" inside "  </devices>\n")
 #define DISPLAY(uuid, index) VG_RUNDIR "/display/" uuid "/" index
-#define SOCKET(index) "socket='" DISPLAY(UUID, index) "'>\n      <listen type='socket' socket='" DISPLAY(UUID, index) "'/>"
+#define LISTEN(index) ">\n      <listen type='socket' socket='" DISPLAY(UUID, index) "'/>"
+#define SOCKET(index) "socket='" DISPLAY(UUID, index) "'" LISTEN(index)
 
 static const struct uuid the_uuid = { { 0x5a, 0x3b, 0x1e, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, 1 } };
 
@@ -160,13 +161,13 @@ static void a_display_becomes_a_socket_of_ours(void **state)
                     "sharePolicy='allow-exclusive' passwd='HUSH' passwdValidTo='2031-01-02T03:04:05' connected='keep'>\n"
                     "      <listen type='address' address='127.0.0.1'/>\n    </graphics>\n"),
             RIGHT_DISPLAY,
-            DEVICES("    <graphics type='vnc' keymap='de' sharePolicy='allow-exclusive' " SOCKET("0") "\n    </graphics>\n"));
+            DEVICES("    <graphics type='vnc' keymap='de' " SOCKET("0") "\n    </graphics>\n"));
     becomes(DEVICES("    <graphics type='spice' tlsPort='5933' port='5932' defaultMode='secure' socket='/run/other'>\n"
                     "      <listen type='socket' socket='/run/other'/>\n      <listen type='none'/>\n"
                     "      <channel name='main' mode='secure'/>\n      <image compression='off'/>\n"
                     "      <gl enable='yes' rendernode='/dev/dri/renderD128'/>\n    </graphics>\n"),
             RIGHT_DISPLAY,
-            DEVICES("    <graphics type='spice' " SOCKET("0") "\n      <image compression='off'/>\n"
+            DEVICES("    <graphics type='spice'" LISTEN("0") "\n      <image compression='off'/>\n"
                     "      <gl enable='yes'/>\n    </graphics>\n"));
     becomes(DEVICES("    <graphics type='vnc'/>\n"), RIGHT_DISPLAY,
             DEVICES("    <graphics type='vnc' " SOCKET("0") "\n    </graphics>\n"));
@@ -179,7 +180,7 @@ static void the_index_counts_those_left_out(void **state)
                     "    <graphics type='egl-headless'/>\n    <video/>\n    <graphics type='spice'/>\n    <graphics type='dbus'/>\n"),
             RIGHT_DISPLAY,
             DEVICES("    <graphics type='vnc' " SOCKET("1") "\n    </graphics>\n"
-                    "    <video/>\n    <graphics type='spice' " SOCKET("4") "\n    </graphics>\n"));
+                    "    <video/>\n    <graphics type='spice'" LISTEN("4") "\n    </graphics>\n"));
 }
 
 static void no_display_without_the_right(void **state)
