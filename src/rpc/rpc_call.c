@@ -246,6 +246,7 @@ int rpc_ask(struct rpc_filter *f, struct call *call, enum wait wait, uint32_t pr
     call->wait = wait;
     call->procedure = procedure;
     call->serial = f->serial++;
+    call->changes = f->changes;
     return r;
 }
 

@@ -49,6 +49,7 @@ struct call {
     const struct rpc_row *row;
     uint32_t client_serial;
     uint32_t serial, procedure; /* of what libvirtd was asked last for it */
+    uint64_t changes;           /* that the filter had heard of by then */
     enum wait wait;
     union rpc_args args;
     size_t at;                  /* the claims before this one are checked */
@@ -78,6 +79,7 @@ struct rpc_filter {
     uint32_t serial;
     bool opened, closed;
     bool watching;              /* libvirtd tells of changes, so that what is known can be remembered */
+    uint64_t changes;           /* that it has told of */
     struct rpc_known known;
     struct uuid nobody_uuid;
     char nobody_name[40];

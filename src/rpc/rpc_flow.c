@@ -39,8 +39,10 @@ int rpc_take_event(struct rpc_filter *f, const struct rpc_message *m)
     if (r < 0)
         return r;
     /* Defined, undefined, renamed, or anything else that may give this uuid another name. */
-    if (m->header.procedure == EVENT_LIFECYCLE)
+    if (m->header.procedure == EVENT_LIFECYCLE) {
+        f->changes++;
         rpc_known_forget(&f->known, dom.uuid);
+    }
     if (wants_event(f, (int)callback) && rpc_rights_on(f, &dom))
         r = rpc_pass_to_client(f, m, 0);
     rpc_release(RPC_CODEC(vgr_domain), &dom, sizeof dom);

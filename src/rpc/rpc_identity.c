@@ -139,7 +139,8 @@ int rpc_take_lookup(struct rpc_filter *f, struct call *call, const struct rpc_me
     else if (!call->rights)
         r = ask_for_nobody(f, call);
     else {
-        if (f->watching)
+        /* An event overtakes a reply that was made before it: what may be older than a change is not remembered. */
+        if (f->watching && call->changes == f->changes)
             r = rpc_known_add(&f->known, found.dom.uuid, found.dom.name);
         if (r == 0 && dom) {
             r = set_name(dom, found.dom.name);

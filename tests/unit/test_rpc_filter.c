@@ -661,6 +661,29 @@ static void what_is_known_is_not_asked_twice(void **state)
     world_free(w);
 }
 
+/* libvirtd looks the domain up, it is renamed, and the event of that is sent before the reply. */
+static void a_reply_older_than_an_event_is_not_remembered(void **state)
+{
+    struct world *w = world_new("alice", false, true);
+    static const unsigned char changed[] = "\0\0\0\0" "\0\0\0\6cards2\0\0aaaaaaaaaaaaaaaa\0\0\0\4" "\0\0\0\1\0\0\0\2";
+    const struct rpc_header event = { RPC_PROGRAM_REMOTE, 1, 318, RPC_EVENT, 0, 0 };
+    struct rpc_header call = { RPC_PROGRAM_REMOTE, 1, 24, RPC_CALL, ++w->serial, RPC_OK }, lookup;
+    struct vgr_ret_domain ret = { domain_of(&w->machine[0]) };
+    struct answer answer;
+
+    (void)state;
+    w->lost = true;
+    assert_int_equal(client_says(w, &call, "aaaaaaaaaaaaaaaa", 16), 0);
+    lookup = last_asked(w)->header;
+    w->lost = false;
+    server_says(w, &event, changed, sizeof changed - 1);
+    server_replies_with(w, &lookup, RPC_OK, RPC_CODEC(vgr_ret_domain), &ret);
+    assert_true(client_hears(w, &answer));
+    strcpy(w->machine[0].name, "hers");
+    assert_int_equal(code_of(call_domain(w, 16, "cards2", "aaaaaaaaaaaaaaaa")), RPC_ERR_NO_DOMAIN);
+    world_free(w);
+}
+
 static void libvirtd_answers_what_was_asked(void **state)
 {
     struct world *w = world_new("alice", false, true);
@@ -1324,6 +1347,7 @@ int main(void)
         cmocka_unit_test(odd_messages_are_refused_or_end_it), cmocka_unit_test(keepalive_goes_through),
         cmocka_unit_test(arguments_have_one_form), cmocka_unit_test(anothers_is_like_none),
         cmocka_unit_test(the_uuid_decides_not_the_name), cmocka_unit_test(what_is_known_is_not_asked_twice),
+        cmocka_unit_test(a_reply_older_than_an_event_is_not_remembered),
         cmocka_unit_test(before_open_nothing_is_remembered), cmocka_unit_test(libvirtd_answers_what_was_asked),
         cmocka_unit_test(each_call_needs_its_right),
         cmocka_unit_test(flags_are_those_of_the_table), cmocka_unit_test(xml_is_asked_for_without_secrets),
