@@ -94,6 +94,18 @@ def test_reading(line, pattern):
     assert re.fullmatch(pattern, said("alice", *line.split()))
 
 
+@pytest.mark.parametrize("vm, kind", [("cards2", "vnc"), ("nolisten", "vnc"), ("sockvm", "vnc"), ("spicevm", "spice")])
+def test_displays_are_paths(vm, kind):
+    """Whatever the VM listens on. There are no ports, and vncdisplay tells ports: it says what it says of a VM that listens
+    on a socket, and the same to who may not see the screen."""
+    assert said("alice", "domdisplay", vm) == f"{kind}+unix:///run/virtgate/display/{vgtest.cast('vm_uuid', vm)}/0"
+    none = vgtest.run("virsh", "-q", "vncdisplay", "sockvm")
+    assert (none.rc, none.stderr.strip()) == (1, b"error: Failed to get VNC port. Is this domain using VNC?")
+    for user in ("alice", "bob") if vm == "cards2" else ("alice",):
+        assert virsh(user, "vncdisplay", vm) == none
+    assert vgtest.virsh("vncdisplay", "cards2") == "127.0.0.1:3"
+
+
 def test_stats_are_of_the_user():
     found = set(re.findall("Domain: '(.*)'", said("alice", "domstats")))
     assert found == set(MINE)
