@@ -1,4 +1,5 @@
 """The demonstration, inside the sandbox. Each step shows the command and what came back, and checks it."""
+import itertools
 import os
 import re
 import shlex
@@ -7,10 +8,12 @@ import socket
 import subprocess
 import sys
 
+import gui
 import vgtest
 from vgtest import HOST, OUT, Rfb, wait_until
 
 PICTURE = OUT / "cards2.png"
+WINDOW = OUT / "virt-viewer-nolisten.png"
 GREETING = vgtest.greeting("cards2").decode().strip()
 steps = []
 
@@ -84,6 +87,31 @@ def screen_without_port():
         major, minor, error = vgtest.spice_link(ssh.talk)
         print(f"    SPICE {major}.{minor}, link error {error}")
         check(error == 0, "a SPICE server that takes the link")
+
+
+@step("stock virt-viewer: its window has that screen, pixel by pixel")
+def viewer_window():
+    WINDOW.unlink(missing_ok=True)
+    command = ["virt-viewer", "-c", f"qemu+ssh://alice@{HOST}/system", "nolisten"]
+    show_command(command)
+    with gui.Desktop() as desktop, desktop.start(*command) as viewer:
+        picture = viewer.shows(r"^nolisten \(1\)", "nolisten")
+    vgtest.png(WINDOW, picture)
+    print(f"    picture: {WINDOW}")
+    check(not gui.find(vgtest.screenshot("secret"), picture), "the screen of nolisten and not that of secret")
+
+
+@step("stock virsh: alice and bob ask at the same time for all machines of this host")
+def virsh_of_two():
+    commands = [["virsh", "-c", f"qemu+ssh://{user}@{HOST}/system", "list", "--all"] for user in ("alice", "bob")]
+    for command in commands:
+        show_command(command)
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    tables = [process.communicate(timeout=20)[0].rstrip().splitlines() for process in running]
+    for left, right in itertools.zip_longest(*tables, fillvalue=""):
+        print(f"    {left:<36}{right}".rstrip())
+    names = [sorted(line.split()[1] for line in table[2:]) for table in tables]
+    check(names == [["cards2", "nolisten", "sockvm", "spicevm"], ["cards2"]], "alice's four machines, and bob's one")
 
 
 @step("the serial console of cards2: the guest's greeting, and an echo of what is typed")
@@ -164,6 +192,7 @@ The sandbox stays up until you leave. To try, here in it:
   ssh -t alice@{HOST} console cards2          leave with Ctrl-]
   ssh alice@{HOST} display secret
   ssh -W {HOST}:5904 alice@{HOST}
+  virsh -c qemu+ssh://alice@{HOST}/system list --all
   tail -f /var/log/auth.log
   virsh list                                     as root, past the gate
 
@@ -189,7 +218,8 @@ def main():
         print(f"\n{number}. {title}", flush=True)
         try:
             function()
-        except (AssertionError, EOFError, TimeoutError, OSError, subprocess.TimeoutExpired, vgtest.RfbRefused) as err:
+        except (AssertionError, EOFError, TimeoutError, OSError, subprocess.TimeoutExpired, vgtest.RfbRefused,
+                gui.GLib.Error) as err:
             failed.append(title)
             print(f"    FAILED: {err}", flush=True)
     print()
