@@ -256,7 +256,9 @@ static void write_children(const struct rewrite *rewrite, const xmlNode *node, b
             continue;
         }
         if (keeps(rewrite, at)) {
-            fprintf(rewrite->out, "%s%s", *opened ? "" : ">", blank);
+            if (!*opened)
+                fputc('>', rewrite->out);
+            fputs(blank, rewrite->out);
             *opened = true;
             write_child(rewrite, at);
         }
@@ -278,16 +280,20 @@ static void write_node(const struct rewrite *rewrite, const xmlNode *node)
 {
     bool opened = false;
 
-    fprintf(rewrite->out, "<%s", name_of(node));
+    fputc('<', rewrite->out);
+    fputs(name_of(node), rewrite->out);
     write_attributes(rewrite->out, node);
     if (has_elements(node))
         write_children(rewrite, node, &opened);
     else
         write_text(rewrite->out, node, &opened);
-    if (opened)
-        fprintf(rewrite->out, "</%s>", name_of(node));
-    else
+    if (!opened) {
         fputs("/>", rewrite->out);
+        return;
+    }
+    fputs("</", rewrite->out);
+    fputs(name_of(node), rewrite->out);
+    fputc('>', rewrite->out);
 }
 
 static int write_domain(struct rewrite *rewrite, const xmlNode *domain, char **ret, size_t *ret_len)
@@ -326,7 +332,8 @@ static int parse(const char *xml, size_t len, xmlDoc **ret)
         return -ENOMEM;
     /* No XML_PARSE_NOENT, _DTDLOAD, _HUGE, _RECOVER. */
     *ret = xmlCtxtReadMemory(context, xml, (int)len, NULL, "UTF-8",
-                             XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_IGNORE_ENC);
+                             XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_IGNORE_ENC |
+                             XML_PARSE_COMPACT); /* short text lies in its node: the tree is only read */
     if (!*ret) {
         const xmlError *error = xmlCtxtGetLastError(context);
         r = error && error->code == XML_ERR_NO_MEMORY ? -ENOMEM : -EINVAL;
