@@ -1126,7 +1126,7 @@ def test_D25_1_client_ends_while_it_is_served(broker, message, how):
     """The end is seen before the broker has read of the stream that the client has by then."""
     mark = log_mark()
     with client("alice") as (sock, alice):
-        with stopped(vgtest.process("libvirtd")):
+        with stopped(vgtest.process(vgtest.LIBVIRTD)):
             sock.send(message)
             # A session process has the job once it waits for libvirtd.
             wait_until(lambda: len(wire.sessions_of(broker)) == SPARES + 1, what="a session process with the job")
@@ -1252,7 +1252,7 @@ def test_D31_1_sessions_end_with_the_broker(tmp_path):
         with client("alice", mounts=broker.pid) as (idle, _), client("alice", mounts=broker.pid) as (serial, _), \
                 client("alice", mounts=broker.pid) as (waiting, _):
             with ask_on(serial, console("cards2")) as reply:
-                with stopped(vgtest.process("libvirtd")):
+                with stopped(vgtest.process(vgtest.LIBVIRTD)):
                     waiting.send(display("cards2"))
                     wait_until(lambda: len(wire.sessions_of(broker.pid)) == SPARES + 2)
                     pids = wire.sessions_of(broker.pid)

@@ -302,7 +302,7 @@ def test_hanging():
                     p.stdin.close()
             with on_console(vm):
                 pass
-        with stopped(vgtest.process("libvirtd")):
+        with stopped(vgtest.process(vgtest.LIBVIRTD)):
             hanging += map(begin, ("display cards2", "list"))
             for p in hanging:
                 out, said = p.communicate(timeout=45)
@@ -368,7 +368,7 @@ def test_session_process_killed():
 def test_refusal_that_nobody_waits_for():
     """One who asks and goes does not keep what was decided out of the log."""
     mark = vgtest.log_mark()
-    gate, libvirtd = vgtest.process("virtgated"), vgtest.process("libvirtd")
+    gate, libvirtd = vgtest.process("virtgated"), vgtest.process(vgtest.LIBVIRTD)
     with granted("[vm nothing-such]\ndisplay = mallory\n"):
         with stopped(libvirtd):
             p = vgtest.shell("mallory", "display nothing-such", stdin=subprocess.DEVNULL)

@@ -1,11 +1,8 @@
 """libvirtd as Debian ships it: polkit decides who may connect, and lets group libvirt in."""
-import pathlib
-
 import pytest
 
 import vgtest
-
-CONFIG = pathlib.Path("/etc/libvirt/libvirtd.conf")
+from vgtest import LIBVIRT_CONFIG as CONFIG
 
 
 @pytest.fixture
@@ -14,12 +11,12 @@ def polkit():
     lines = [line for line in before.splitlines() if not line.startswith(("auth_unix", "unix_sock"))]
     try:
         CONFIG.write_text("\n".join(lines) + "\n")
-        vgtest.end_process("libvirtd")
+        vgtest.end_process(vgtest.LIBVIRTD)
         vgtest.start_libvirtd()
         yield
     finally:
         CONFIG.write_text(before)
-        vgtest.end_process("libvirtd")
+        vgtest.end_process(vgtest.LIBVIRTD)
         vgtest.start_libvirtd()
 
 

@@ -324,10 +324,10 @@ def heard_by_libvirtd():
     """heard(): the procedures of all calls that libvirtd took so far in the block, by its own log."""
     log = pathlib.Path("/var/log/libvirt/heard.log")
     log.unlink(missing_ok=True)
-    old = [vgtest.run("virt-admin", what).stdout.decode().split(":", 1)[1].strip()
+    old = [vgtest.virt_admin(what).stdout.decode().split(":", 1)[1].strip()
            for what in ("daemon-log-filters", "daemon-log-outputs")]
-    assert vgtest.run("virt-admin", "daemon-log-filters", "2:rpc").rc == 0
-    assert vgtest.run("virt-admin", "daemon-log-outputs", f"2:file:{log}").rc == 0
+    assert vgtest.virt_admin("daemon-log-filters", "2:rpc").rc == 0
+    assert vgtest.virt_admin("daemon-log-outputs", f"2:file:{log}").rc == 0
 
     def heard():
         found = re.findall(r"RPC_SERVER_CLIENT_MSG_RX: .*prog=(\d+) vers=\d+ proc=(\d+) type=(\d+)", log.read_text())
@@ -336,8 +336,8 @@ def heard_by_libvirtd():
     try:
         yield heard
     finally:
-        vgtest.run("virt-admin", "daemon-log-outputs", old[1] or "2:file:/var/log/libvirt/libvirtd.log")
-        vgtest.run("virt-admin", "daemon-log-filters", old[0])
+        vgtest.virt_admin("daemon-log-outputs", old[1] or f"2:file:{vgtest.LIBVIRT_LOG}")
+        vgtest.virt_admin("daemon-log-filters", old[0])
 
 
 def table():

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The virtual machines of the tests. Sourced inside a sandbox; needs libvirtd up.
+# The virtual machines of the tests. Sourced inside a sandbox; needs libvirt up.
 #
 #   cards2   c0ffee00-0000-4000-8000-000000000001  VNC on 127.0.0.1:5903
 #   secret   c0ffee00-0000-4000-8000-000000000002  VNC on 127.0.0.1:5904

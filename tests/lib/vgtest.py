@@ -10,6 +10,7 @@ import pwd
 import re
 import select
 import shlex
+import shutil
 import signal
 import socket
 import struct
@@ -431,6 +432,17 @@ def spice_link(stream, channel=1):
 
 # --- libvirt ------------------------------------------------------------------------------------------------------
 
+# The daemon that serves qemu:///system: of that driver alone where the system has it so, or of all drivers (see up.sh).
+LIBVIRTD = "virtqemud" if shutil.which("virtqemud") else "libvirtd"
+LIBVIRT_SOCKET = f"/run/libvirt/{'virtqemud-sock' if LIBVIRTD == 'virtqemud' else 'libvirt-sock'}"
+LIBVIRT_CONFIG = pathlib.Path(f"/etc/libvirt/{LIBVIRTD}.conf")
+LIBVIRT_LOG = pathlib.Path(f"/var/log/libvirt/{LIBVIRTD}.log")
+
+
+def virt_admin(*words):
+    return run("virt-admin", "-c", f"{LIBVIRTD}:///system", *words)
+
+
 def virsh(*words, check=True):
     """As root, past the gate: what the test knows to be true."""
     words = [str(word) for word in words]
@@ -504,7 +516,7 @@ def end_process(name, number=signal.SIGTERM):
 @contextlib.contextmanager
 def without_libvirtd():
     """Its VMs run on."""
-    end_process("libvirtd")
+    end_process(LIBVIRTD)
     try:
         yield
     finally:
@@ -512,9 +524,9 @@ def without_libvirtd():
 
 
 def start_libvirtd():
-    done = run("libvirtd", "-d")
+    done = run(LIBVIRTD, "-d")
     if done.rc != 0:
-        raise AssertionError(f"libvirtd: {done.stderr!r}")
+        raise AssertionError(f"{LIBVIRTD}: {done.stderr!r}")
     wait_until(lambda: run("virsh", "-q", "uri").rc == 0, 20, "libvirtd's answer")
 
 
@@ -525,11 +537,11 @@ def libvirtd_clients():
     """How many clients libvirtd has been given so far, the one that asks included, once all spare session processes are
     connected. No session may be live."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.connect("/run/libvirt/libvirt-sock")
+        client.connect(LIBVIRT_SOCKET)
 
         def numbers():
             # Numbered in the order in which they come.
-            found = re.findall(rb"(?m)^ (\d+) ", run("virt-admin", "client-list", "libvirtd").stdout)
+            found = re.findall(rb"(?m)^ (\d+) ", virt_admin("client-list", LIBVIRTD).stdout)
             return [int(number) for number in found] if len(found) == SPARES + 1 else None
         return max(wait_until(numbers, 10, "the spare session processes"))
 
