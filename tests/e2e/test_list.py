@@ -31,7 +31,7 @@ def shown(name):
 
 
 def table(text):
-    rows = [re.split(r"  +", line, 2) for line in text.decode().splitlines()]
+    rows = [re.split(r"  +", line, maxsplit=2) for line in text.decode().splitlines()]
     assert rows[0] == ["NAME", "STATE", "RIGHTS"]
     return rows[1:]
 

@@ -56,6 +56,10 @@ def account():
         subprocess.run(["userdel", "--force", "--remove", name], check=False, stderr=subprocess.DEVNULL)
 
 
+# posix_spawn(3), which Python takes since 3.13 where it can, refuses an empty argv[0]; sshd's execve(2) does not.
+subprocess._USE_POSIX_SPAWN = False
+
+
 def run(words, env=None, stdin=subprocess.DEVNULL, argv0="virtgate-shell", timeout=20, **options):
     """In a puppet: (status, stdout, stderr). The environment is empty but for env."""
     done = subprocess.run([argv0, *words], executable=SHELL, env=env or {}, stdin=stdin, capture_output=True, timeout=timeout,
@@ -218,7 +222,7 @@ def test_netcat_stand_in_for_libvirt(granted, plain_sshd):
     for more in ("", "&proxy=netcat", "&mode=legacy"):
         result = vgtest.run("virsh", "-c", f"qemu+ssh://{user}@{HOST}:{plain_sshd}/system?netcat=virtgate-shell{more}",
                             "list", "--all", "--name", timeout=30)
-        assert (result.rc, result.stdout.split()) == (0, [b"cards2", b"sockvm"]), result.stderr
+        assert (result.rc, sorted(result.stdout.split())) == (0, [b"cards2", b"sockvm"]), result.stderr
     assert len(wait_for_log(mark, rf'start .*user={user} .*asked=rpc .*-U \S*/libvirt-sock"')) == 3
 
 
@@ -282,12 +286,18 @@ ENVIRONMENTS = {
 }
 
 
+def without_loader(err):
+    """glibc's loader complains of its own variable before a program runs, since 2.40."""
+    return re.sub(rb"\AWARNING: ld\.so: invalid GLIBC_TUNABLES `glibc\.malloc\.check=3:x+': ignored\.\n", b"", err)
+
+
 @pytest.mark.parametrize("which", ENVIRONMENTS)
 def test_B8_1_B10_1_B11_1_C18_1_environment_changes_nothing(alices, which):
     env, mark = ENVIRONMENTS[which], log_mark()
     rc, out, err = as_user("alice", run, ["-c", "list"], env)
-    assert (rc, rows(out), err) == (0, alices, b"")
-    assert as_user("alice", run, ["-c", "display secret"], env) == (NOPERM, b"", b"virtgate: no console for you on 'secret'\n")
+    assert (rc, rows(out), without_loader(err)) == (0, alices, b"")
+    rc, out, err = as_user("alice", run, ["-c", "display secret"], env)
+    assert (rc, out, without_loader(err)) == (NOPERM, b"", b"virtgate: no console for you on 'secret'\n")
     # Case and numbers of another language make no other request.
     for line in ("LIST", "l\u0131st", "DISPLAY cards2", "display CARDS2", "display cards2 0,0", "display cards2 0x0"):
         rc, out, err = as_user("alice", run, ["-c", line], env)
@@ -347,7 +357,7 @@ def test_B9_1_B16_1_C13_1_C14_1_what_it_touches(bait, place, line):
     assert other == []
     assert [call.split("(")[0] for call in calls].count("execve") == 1
     assert not (place / "marker").exists()
-    assert done.returncode == {"display secret": NOPERM, "id": USAGE, "": USAGE}.get(line, UNAVAILABLE if "nc" in line else 0)
+    assert done.returncode == {"display secret": NOPERM, "id": USAGE, "": USAGE}.get(line, 0)
     connects = [call for call in calls if call.startswith("connect")]
     assert len(connects) == (0 if line in ("help", "version") else 1)
 
