@@ -141,12 +141,12 @@ static int ask_metadata(struct rpc_filter *f, struct call *call)
     return rpc_forward(f, call, WAIT_REPLY);
 }
 
-static size_t streams_wanted(const struct rpc_filter *f)
+static size_t streams_wanted(struct rpc_filter *f)
 {
     size_t n = f->n_streams;
 
     for (const struct call *call = f->calls; call; call = call->next)
-        n += call->row->stream;
+        n += call->row->stream && !rpc_stream_of_client(f, call->client_serial);
     return n;
 }
 

@@ -250,9 +250,19 @@ int rpc_ask(struct rpc_filter *f, struct call *call, enum wait wait, uint32_t pr
     return r;
 }
 
+/* A stream is there from here on: libvirtd may send its data before the reply that opens it. */
 int rpc_forward(struct rpc_filter *f, struct call *call, enum wait wait)
 {
-    return rpc_ask(f, call, wait, call->row->procedure, shapes[call->row->shape].codec, &call->args);
+    int r = rpc_ask(f, call, wait, call->row->procedure, shapes[call->row->shape].codec, &call->args);
+
+    if (r < 0 || !call->row->stream)
+        return r;
+    if (f->n_streams == RPC_STREAMS_MAX)
+        return -EPROTO;
+    f->stream[f->n_streams++] = (struct stream){
+        call->client_serial, call->serial, call->row->procedure, .sends = call->row->fate == FATE_CONSOLE,
+    };
+    return 0;
 }
 
 int rpc_pass_to_client(struct rpc_filter *f, const struct rpc_message *m, uint32_t serial)

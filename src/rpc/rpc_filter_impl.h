@@ -60,6 +60,7 @@ struct call {
 
 struct stream {
     uint32_t client_serial, serial, procedure;
+    bool opened;                /* libvirtd has said so; its data may come before that */
     bool sends;                 /* the client may send data */
     bool finished;              /* it has said that it will not any more */
 };
@@ -124,12 +125,13 @@ int rpc_take_list(struct rpc_filter *f, struct call *call, const struct rpc_mess
 
 /* rpc_reply.c */
 int rpc_take_reply(struct rpc_filter *f, struct call *call, const struct rpc_message *m);
-int rpc_succeeded(struct rpc_filter *f, struct call *call); /* what a call that did leaves behind */
+void rpc_succeeded(struct rpc_filter *f, struct call *call); /* what a call that did leaves behind */
 
 /* rpc_flow.c */
 int rpc_take_event(struct rpc_filter *f, const struct rpc_message *m);
 struct stream *rpc_stream_of_client(struct rpc_filter *f, uint32_t serial); /* NULL: none; and below */
 struct stream *rpc_stream_of_server(struct rpc_filter *f, uint32_t serial);
+void rpc_stream_close(struct rpc_filter *f, struct stream *stream);
 int rpc_stream_from_client(struct rpc_filter *f, const struct rpc_message *m);
 int rpc_stream_from_server(struct rpc_filter *f, const struct rpc_message *m);
 int rpc_stream_end_from_server(struct rpc_filter *f, struct stream *stream, const struct rpc_message *m);

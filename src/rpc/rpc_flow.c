@@ -51,7 +51,7 @@ int rpc_take_event(struct rpc_filter *f, const struct rpc_message *m)
 
 /* --- streams ----------------------------------------------------------------------------------------------------- */
 
-static void stream_close(struct rpc_filter *f, struct stream *stream)
+void rpc_stream_close(struct rpc_filter *f, struct stream *stream)
 {
     *stream = f->stream[--f->n_streams];
 }
@@ -78,7 +78,7 @@ int rpc_stream_from_client(struct rpc_filter *f, const struct rpc_message *m)
     struct rpc_header header = m->header;
 
     /* What was on its way when libvirtd ended the stream; libvirtd drops such packets too. */
-    if (!stream || stream->finished)
+    if (!stream || !stream->opened || stream->finished)
         return 0;
     if (m->header.procedure != stream->procedure || m->header.status > RPC_CONTINUE)
         return -EPROTO;
@@ -100,7 +100,7 @@ int rpc_stream_end_from_server(struct rpc_filter *f, struct stream *stream, cons
     int r = 0;
 
     header.serial = stream->client_serial;
-    stream_close(f, stream);
+    rpc_stream_close(f, stream);
     if (m->header.status == RPC_ERROR) {
         r = rpc_decode(RPC_CODEC(vgr_error), m->payload, m->len, &error, sizeof error);
         if (r < 0)

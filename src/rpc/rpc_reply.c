@@ -89,9 +89,10 @@ static int take_watch(struct rpc_filter *f, struct call *call, const struct rpc_
 }
 
 /* What a call that succeeded leaves behind in the filter. */
-int rpc_succeeded(struct rpc_filter *f, struct call *call)
+void rpc_succeeded(struct rpc_filter *f, struct call *call)
 {
     const struct rpc_row *row = call->row;
+    struct stream *stream;
     size_t n;
     const vgr_domain *dom = rpc_call_claims(call, &n);
 
@@ -99,22 +100,14 @@ int rpc_succeeded(struct rpc_filter *f, struct call *call)
         rpc_say_note(f, RPC_DONE, row, row->procedure, n == 1 ? dom : NULL, "");
     if (row->procedure == CONNECT_CLOSE)
         f->closed = true;
-    if (!row->stream)
-        return 0;
-    if (f->n_streams == RPC_STREAMS_MAX)
-        return -EPROTO;
-    f->stream[f->n_streams++] = (struct stream){
-        call->client_serial, call->serial, row->procedure, .sends = row->fate == FATE_CONSOLE,
-    };
-    return 0;
+    stream = row->stream ? rpc_stream_of_server(f, call->serial) : NULL;
+    if (stream)
+        stream->opened = true; /* or it has ended already */
 }
 
 static int take_result(struct rpc_filter *f, struct call *call, const struct rpc_message *m)
 {
-    int r = rpc_succeeded(f, call);
-
-    if (r < 0)
-        return r;
+    rpc_succeeded(f, call);
     switch (call->row->fate) {
     case FATE_LIST:
     case FATE_OLD_LIST:
@@ -147,10 +140,13 @@ static int take_result(struct rpc_filter *f, struct call *call, const struct rpc
 static int take_error(struct rpc_filter *f, struct call *call, const struct rpc_message *m)
 {
     struct vgr_args_list all = { 1, 0 };
+    struct stream *stream = rpc_stream_of_server(f, call->serial);
     int r = rpc_decode(RPC_CODEC(vgr_error), m->payload, m->len, &call->error, sizeof call->error);
 
     if (r < 0)
         return r;
+    if (stream)
+        rpc_stream_close(f, stream);
     rpc_error_strip(&call->error);
     if (!f->opened)
         return rpc_finish_with_error(f, call, &call->error);

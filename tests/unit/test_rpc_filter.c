@@ -44,6 +44,7 @@ struct world {
     int callbacks;
     unsigned notes[2];
     bool lost;                     /* libvirtd does not answer */
+    bool late;                     /* nor that a stream is open */
 };
 
 /* What came to the client. */
@@ -288,6 +289,8 @@ static void server_takes(struct world *w, const struct rpc_message *m)
     }
     if (row->stream)
         w->stream_serial = m->header.serial;
+    if (row->stream && w->late)
+        return;
     server_replies(w, &m->header, RPC_OK, nothing, row->procedure == 60 ? 4 : row->procedure == 211 ? 4 : 0);
 }
 
@@ -1177,6 +1180,61 @@ static void streams_are_those_that_were_opened(void **state)
     world_free(w);
 }
 
+/* libvirtd's main thread may send data while the thread of the call has not replied yet. */
+static void a_stream_may_begin_before_its_reply(void **state)
+{
+    static const struct {
+        enum rpc_status data, reply; /* what it sends after the first data; what the reply is then */
+        bool lives;                  /* and then the client may send */
+    } row[] = { { RPC_CONTINUE, RPC_OK, true }, { RPC_OK, RPC_OK, false }, { RPC_CONTINUE, RPC_ERROR, false } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct world *w = world_new("alice", false, true);
+        struct vgr_args_console args = { claim_of("cards2", "aaaaaaaaaaaaaaaa", 4), NULL, 0 };
+        struct rpc_header call = { RPC_PROGRAM_REMOTE, 1, 201, RPC_CALL, ++w->serial, RPC_OK }, data = call;
+        struct answer answer;
+        void *bytes;
+        size_t len;
+        assert_int_equal(rpc_encode(RPC_CODEC(vgr_args_console), &args, &bytes, &len), 0);
+        w->late = true;
+        assert_int_equal(client_says(w, &call, bytes, len), 0);
+        free(bytes);
+        data.type = RPC_STREAM;
+        data.status = RPC_CONTINUE;
+        assert_int_equal(client_says(w, &data, "no", 2), 0); /* it is not open: dropped */
+        assert_int_equal(last_asked(w)->header.type, RPC_CALL);
+
+        data.serial = w->stream_serial;
+        server_says(w, &data, "early", 5);
+        assert_true(client_hears(w, &answer));
+        assert_int_equal(answer.header.serial, w->serial);
+        assert_memory_equal(answer.data, "early", 5);
+        data.status = row[i].data;
+        server_says(w, &data, row[i].data == RPC_OK ? "" : "x", row[i].data != RPC_OK);
+        assert_true(client_hears(w, &answer));
+        assert_int_equal(answer.header.status, row[i].data);
+
+        data.type = RPC_CALL;
+        data.status = RPC_OK;
+        w->late = false;
+        if (row[i].reply == RPC_ERROR)
+            server_fails(w, &data, 55, "it did not open");
+        else
+            server_replies(w, &data, RPC_OK, "", 0);
+        pump(w);
+        assert_true(client_hears(w, &answer));
+        assert_int_equal(code_of(answer), row[i].reply == RPC_ERROR ? 55 : 0);
+        data = (struct rpc_header){ RPC_PROGRAM_REMOTE, 1, 201, RPC_STREAM, w->serial, RPC_CONTINUE };
+        assert_int_equal(client_says(w, &data, "yes", 3), 0);
+        assert_int_equal(last_asked(w)->header.type == RPC_STREAM, row[i].lives);
+        data.serial = w->stream_serial;
+        server_says(w, &data, "more", 4);
+        assert_int_equal(client_hears(w, &answer), row[i].lives);
+        world_free(w);
+    }
+}
+
 static void a_screenshot_flows_one_way(void **state)
 {
     struct world *w = world_new("alice", false, true);
@@ -1358,7 +1416,8 @@ int main(void)
         cmocka_unit_test(no_program_of_the_clients_is_run), cmocka_unit_test(errors_do_not_name_others),
         cmocka_unit_test(events_are_of_the_users_domains), cmocka_unit_test(events_are_asked_for_of_own_domains),
         cmocka_unit_test(the_filters_own_events_are_shared),
-        cmocka_unit_test(streams_are_those_that_were_opened), cmocka_unit_test(a_screenshot_flows_one_way),
+        cmocka_unit_test(streams_are_those_that_were_opened), cmocka_unit_test(a_stream_may_begin_before_its_reply),
+        cmocka_unit_test(a_screenshot_flows_one_way),
         cmocka_unit_test(calls_in_flight_are_bounded), cmocka_unit_test(replies_have_to_fit),
         cmocka_unit_test(metadata_is_title_and_description), cmocka_unit_test(replies_that_nobody_reads_are_passed_on),
         cmocka_unit_test(long_calls_in_flight_are_bounded),
