@@ -10,42 +10,9 @@ import time
 import pytest
 
 import vgtest
-from vgtest import extra_vm, settled_log, ssh_open, wait_until
-
-UUID = "c0ffee00-0000-4000-8000-00000000000{}"
-CARDS2, SECRET, NOLISTEN, NOBODY = UUID.format(1), UUID.format(2), UUID.format(3), UUID.format(9)
-MINE = ["cards2", "nolisten", "sockvm", "spicevm"]
-DENIED, NO_DOMAIN = 29, 42
-
-# Lines for a user of the tests that has every right on one machine.
-ALL_RIGHTS = "display = mallory\nserial = mallory\npower = mallory\ntakeover = mallory\n"
-
-
-def uri(user, driver="qemu", path="system", transport="ssh", query=""):
-    return f"{driver}+{transport}://{user}@127.0.0.1/{path}{query}"
-
-
-def virsh(user, *words, readonly=False, connect=None, timeout=60):
-    return vgtest.run("virsh", "-q", *(["-r"] if readonly else []), "-c", connect or uri(user), *words, timeout=timeout)
-
-
-def said(user, *words, **more):
-    """What virsh says when it succeeds."""
-    result = virsh(user, *words, **more)
-    assert (result.rc, result.stderr) == (0, b""), result
-    return result.stdout.decode().strip()
-
-
-def complaint(user, *words, **more):
-    """What virsh says when it fails."""
-    result = virsh(user, *words, **more)
-    assert result.rc == 1, result
-    return result.stderr.decode().strip()
-
-
-def names(text):
-    return sorted(text.split())
-
+from rpc import (ALL_RIGHTS, CALL, CARDS2, DENIED, KEEPALIVE, MINE, NO_DOMAIN, NOBODY, REMOTE, REPLY, SECRET, Raw, complaint, console,
+                 domain, listener, live, names, said, text, uri, virsh)
+from vgtest import extra_vm, settled_log, wait_until
 
 # --- stock virsh --------------------------------------------------------------------------------------------------
 
@@ -160,10 +127,6 @@ def test_display_calls(tmp_path):
         assert "access denied" in complaint("bob", *words)
 
 
-def console(user, *words):
-    return vgtest.Opened(["script", "-qefc", f"virsh -c {uri(user)} console {' '.join(words)}", "/dev/null"])
-
-
 def test_console():
     with console("bob", "cards2") as first:
         vgtest.ask_greeting(first.talk, "cards2")
@@ -216,32 +179,6 @@ def test_other_transports(transport):
 
 # --- events -------------------------------------------------------------------------------------------------------
 
-LISTENER = """
-import sys, threading, libvirt
-libvirt.virEventRegisterDefaultImpl()
-conn = libvirt.open(sys.argv[1])
-def told(conn, dom, event, detail, opaque):
-    print(dom.name(), event, flush=True)
-conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, told, None)
-conn.registerCloseCallback(lambda *a: print("closed", flush=True), None)
-conn.setKeepAlive(5, 3)
-print("ready", sorted(d.name() for d in conn.listAllDomains()), conn.numOfDomains(), sorted(conn.listDefinedDomains()),
-      len(conn.listDomainsID()), flush=True)
-while True:
-    libvirt.virEventRunDefaultImpl()
-"""
-
-
-def listener(user):
-    importorskip_python3_libvirt()
-    return vgtest.Opened(["/usr/bin/python3", "-c", LISTENER, uri(user)])
-
-
-def importorskip_python3_libvirt():
-    if vgtest.run("/usr/bin/python3", "-c", "import libvirt").rc != 0:
-        pytest.skip("needs python3-libvirt")
-
-
 def test_events_and_rename():
     with extra_vm("mill", "") as uuid, listener("bob") as p:
         assert p.talk.read_until(rb"ready .*\n") == b"ready ['cards2'] 1 [] 1\n"
@@ -269,55 +206,6 @@ def test_rename_takes_access_away():
 
 
 # --- a client that says what it likes --------------------------------------------------------------------------------
-
-REMOTE, KEEPALIVE = 0x20008086, 0x6B656570
-CALL, REPLY, EVENT, STREAM = range(4)
-
-
-def text(value):
-    value = value.encode()
-    return struct.pack(">I", len(value)) + value + b"\0" * (-len(value) % 4)
-
-
-def domain(name, uuid, ident=-1):
-    return text(name) + bytes.fromhex(uuid.replace("-", "")) + struct.pack(">i", ident)
-
-
-class Raw:
-    """A connection to the gate's libvirt on which anything can be said."""
-
-    def __init__(self, user, helper="virt-ssh-helper qemu:///system", opened=True):
-        self.process = ssh_open(user, helper)
-        self.talk = self.process.talk
-        self.serial = 0
-        if opened:
-            assert self.call(1, b"\0\0\0\1" + text("qemu:///system") + b"\0\0\0\0") == (0, b"")
-
-    def send(self, procedure, payload=b"", kind=CALL, program=REMOTE, serial=None, status=0):
-        if serial is None:
-            self.serial += 1
-            serial = self.serial
-        self.talk.write(struct.pack(">7I", 28 + len(payload), program, 1, procedure, kind, serial, status) + payload)
-
-    def receive(self):
-        size, program, _, procedure, kind, serial, status = struct.unpack(">7I", self.talk.read(28))
-        return procedure, kind, serial, status, self.talk.read(size - 28)
-
-    def call(self, procedure, payload=b"", program=REMOTE):
-        """The code of the error, or 0; and the payload."""
-        self.send(procedure, payload, program=program)
-        while True:
-            got, kind, serial, status, payload = self.receive()
-            if (kind, serial) == (REPLY, self.serial):
-                assert got == procedure
-                return (struct.unpack(">I", payload[:4])[0] if status else 0), payload
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.__exit__()
-
 
 @contextlib.contextmanager
 def heard_by_libvirtd():
@@ -400,7 +288,6 @@ def test_error_is_libvirts():
     script = ("import libvirt,sys\nc=libvirt.open(sys.argv[1])\ntry: c.lookupByName(sys.argv[2])\n"
               "except libvirt.libvirtError as e: print(e.get_error_code(), e.get_error_domain(), e.get_error_message(), e.get_str1(), "
               "e.get_str2(), e.get_int1())")
-    importorskip_python3_libvirt()
     direct, gate, other = (vgtest.run("/usr/bin/python3", "-c", script, where, name).stdout.decode().splitlines()[-1]
                            for where, name in [("qemu:///system", "nosuch"), (uri("alice"), "nosuch"), (uri("alice"), "secret")])
     assert direct == gate == other.replace("secret", "nosuch")
@@ -427,15 +314,6 @@ def test_many_calls_in_flight():
         assert seen == 10000
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         assert int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) < 40000
-
-
-def is_live(pid):
-    """It serves somebody: only then its system calls are filtered."""
-    return re.search(r"Seccomp:\s+2", pathlib.Path(f"/proc/{pid}/status").read_text()) is not None
-
-
-def live():
-    return [pid for pid in vgtest.processes("virtgate-rpc") if is_live(pid)]
 
 
 @pytest.mark.parametrize("data", [b"\0\0\0\x1b" + b"x" * 40, b"\xff" * 64, b"GET / HTTP/1.0\r\n\r\n" + b"x" * 60,

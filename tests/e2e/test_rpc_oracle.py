@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 import vgtest
-from test_rpc import CARDS2, NOBODY, REPLY, SECRET, Raw, domain, text
+from rpc import CARDS2, NOBODY, REPLY, SECRET, Raw, domain, text
 
 PORT = 16509    # libvirt's, by which Wireshark knows it
 
