@@ -1,7 +1,8 @@
 """The two processes that hold a sandbox.
 
-  ns.py out COMMAND...    makes the namespaces, runs COMMAND as their first process, stays outside
-  ns.py init COMMAND...   that first process, once the file system stands: runs COMMAND, reaps orphans, ends everything
+  ns.py out COMMAND...      makes the namespaces, runs COMMAND as their first process, stays outside
+  ns.py online COMMAND...   the same on the machine's own network
+  ns.py init COMMAND...     that first process, once the file system stands: runs COMMAND, reaps orphans, ends everything
 
 unshare(1) does the first part too, but while it waits it blocks SIGTERM, so that `timeout` could not end a sandbox.
 Both end with COMMAND's exit status, or 128+n when signal n ended it.
@@ -88,9 +89,13 @@ def take_terminal_back():
         pass
 
 
-def out(command):
+def online(command):
+    return out(command, 0)
+
+
+def out(command, network=CLONE_NEWNET):
     in_foreground = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
-    call("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET)
+    call("unshare", CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | network)
     alive, mine = os.pipe()
 
     def die_with_parent():
@@ -118,4 +123,4 @@ def init(command):
 
 
 if __name__ == "__main__":
-    os._exit({"out": out, "init": init}[sys.argv[1]](sys.argv[2:]))
+    os._exit({"out": out, "online": online, "init": init}[sys.argv[1]](sys.argv[2:]))

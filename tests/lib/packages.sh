@@ -3,7 +3,9 @@
 
 missing_packages() {
     local wanted have package
-    wanted=$(grep -v '^#' "${BASH_SOURCE[0]%/*}/packages")
+    # shellcheck disable=SC1091  # VERSION_ID: 12
+    wanted=$(. /etc/os-release; awk -v here="${VERSION_ID-}" '!/^#/ && ($2 == "" || $2 == here) { print $1 }' \
+        "${BASH_SOURCE[0]%/*}/packages")
     # shellcheck disable=SC2086,SC2016  # one word per package; ${...} is dpkg-query's
     have=$(dpkg-query -W -f ' ${db:Status-Status}:${Package} ' $wanted 2>/dev/null) || true
     for package in $wanted; do

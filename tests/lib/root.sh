@@ -4,6 +4,9 @@
 set -Eeu
 trap 'echo "tests/sandbox: the file system could not be made: line $LINENO: $BASH_COMMAND" >&2; exit 125' ERR
 
+# shellcheck source=tests/lib/dev.sh
+. "$VIRTGATE_TREE/tests/lib/dev.sh"
+
 # cover DIR AT: copy-on-write view of DIR, mounted at AT
 cover() {
     local n=$((++layers))
@@ -38,30 +41,6 @@ cover_tree() {
     cover "$1" "$root$1"
 }
 
-make_dev() {
-    local dev=$root/dev
-    mount -t tmpfs -o mode=0755,nosuid,size=64m dev "$dev"
-    mknod -m 666 "$dev/null" c 1 3
-    mknod -m 666 "$dev/zero" c 1 5
-    mknod -m 666 "$dev/full" c 1 7
-    mknod -m 666 "$dev/random" c 1 8
-    mknod -m 666 "$dev/urandom" c 1 9
-    mknod -m 666 "$dev/tty" c 5 0
-    if [ -e /dev/net/tun ]; then
-        # Only by it can a test see that sshd refuses a tunnel; the device's networks are the sandbox's own.
-        mkdir "$dev/net"
-        mknod -m 666 "$dev/net/tun" c 10 200
-    fi
-    ln -s pts/ptmx "$dev/ptmx"
-    ln -s /proc/self/fd "$dev/fd"
-    ln -s fd/0 "$dev/stdin"
-    ln -s fd/1 "$dev/stdout"
-    ln -s fd/2 "$dev/stderr"
-    mkdir "$dev/pts" "$dev/shm"
-    mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$dev/pts"
-    mount -t tmpfs -o mode=1777,nosuid,nodev shm "$dev/shm"
-}
-
 make_root() {
     mount --make-rprivate /
     mount -t tmpfs -o mode=0755 stage "$stage"
@@ -74,7 +53,7 @@ make_root() {
     mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$root/sys"
     mount -t tmpfs -o mode=0755,nosuid,nodev run "$root/run"
     mkdir -m 1777 "$root/run/lock"
-    make_dev
+    make_dev "$root/dev"
     cover_tree "$VIRTGATE_TREE" configure.ac
     cover_tree "$VIRTGATE_BUILD" Makefile
     # The one way for results to leave.

@@ -2,7 +2,7 @@
 # Inside a sandbox: brings up what virtgate works with, and virtgate itself.
 #
 #   accounts   alice, bob, mallory (under the gate), carol (an ordinary shell account); root's key opens each
-#   daemons    /dev/log -> /var/log/auth.log, D-Bus, virtlogd, virtqemud where there is one and else libvirtd, sshd on port 22,
+#   daemons    /dev/log -> /var/log/auth.log, D-Bus, virtlogd, virtqemud or libvirtd, sshd on port 22,
 #              virtgated -> /var/log/virtgated.log; with --journal also systemd-journald
 #   VMs        tests/lib/cast.sh
 #   grants     alice: display, serial and power on all VMs but secret; bob: serial on cards2; the others nothing
@@ -44,16 +44,14 @@ start_syslog() {
 
 # Nothing of the machine's own VMs, networks and pools; no polkit; no cgroups or security drivers, which a container may lack.
 start_libvirt() {
-    local libvirtd=libvirtd
-    ! command -v virtqemud > /dev/null || libvirtd=virtqemud
     rm -rf /etc/libvirt/qemu /etc/libvirt/storage /etc/libvirt/nwfilter /etc/libvirt/secrets /var/lib/libvirt/qemu/*
-    cat > "/etc/libvirt/$libvirtd.conf" <<END
+    cat > "/etc/libvirt/$VIRTGATE_LIBVIRTD.conf" <<END
 auth_unix_ro = "none"
 auth_unix_rw = "none"
 unix_sock_group = "libvirt"
 unix_sock_ro_perms = "0777"
 unix_sock_rw_perms = "0770"
-log_outputs = "2:file:/var/log/libvirt/$libvirtd.log"
+log_outputs = "2:file:/var/log/libvirt/$VIRTGATE_LIBVIRTD.log"
 END
     cat > /etc/libvirt/qemu.conf <<'END'
 security_driver = "none"
@@ -64,7 +62,7 @@ END
     echo 'uri_default = "qemu:///system"' > /etc/libvirt/libvirt.conf
     mkdir -p /var/log/libvirt
     virtlogd -d
-    "$libvirtd" -d
+    "$VIRTGATE_LIBVIRTD" -d
 }
 
 # As on any host. Nobody in it answers for logind or systemd.

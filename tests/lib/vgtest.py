@@ -10,7 +10,6 @@ import pwd
 import re
 import select
 import shlex
-import shutil
 import signal
 import socket
 import struct
@@ -432,8 +431,7 @@ def spice_link(stream, channel=1):
 
 # --- libvirt ------------------------------------------------------------------------------------------------------
 
-# The daemon that serves qemu:///system: of that driver alone where the system has it so, or of all drivers (see up.sh).
-LIBVIRTD = "virtqemud" if shutil.which("virtqemud") else "libvirtd"
+LIBVIRTD = os.environ["VIRTGATE_LIBVIRTD"]      # virtqemud or libvirtd, see tests/sandbox
 LIBVIRT_SOCKET = f"/run/libvirt/{'virtqemud-sock' if LIBVIRTD == 'virtqemud' else 'libvirt-sock'}"
 LIBVIRT_CONFIG = pathlib.Path(f"/etc/libvirt/{LIBVIRTD}.conf")
 LIBVIRT_LOG = pathlib.Path(f"/var/log/libvirt/{LIBVIRTD}.log")
