@@ -130,6 +130,14 @@ def test_viewer_reconnects(desktop, vms):
         client.shows(screen_of("mill"), "mill")
 
 
+def test_viewer_ends_with_its_grant(desktop, vms):
+    with viewer(desktop, "alice", "mill") as client:
+        client.shows(screen_of("mill"), "mill")
+        with vgtest.acl(vgtest.ACL.read_text().replace("\n[vm mill]\ndisplay = alice\n", "\n[vm mill]\n")):
+            assert client.wait(timeout=20) == 0
+        assert "virtgate: your access to this console has ended" in client.said()
+
+
 def dialog(desktop, user, vm):
     """What virt-viewer says instead of showing a screen: the window's title, all that is in it, and standard error."""
     with viewer(desktop, user, vm) as client:
