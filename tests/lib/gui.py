@@ -114,10 +114,12 @@ class Program(subprocess.Popen):
             return picture and find(vgtest.screenshot(vm), picture)
         try:
             self._until(is_there, deadline, f"the screen of {vm} in a window {title!r}")
-        except AssertionError:
-            if picture:
-                vgtest.png(OUT / f"gui-not-{vm}.png", picture)
-            raise
+        except AssertionError as err:
+            if not picture:
+                raise
+            seen = OUT / f"gui-not-{vm}.png"
+            vgtest.png(seen, picture)
+            raise AssertionError(f"{err}; what is there is in {seen}") from None
         return picture
 
     def type(self, title, key):
