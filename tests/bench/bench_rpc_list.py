@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """`virsh list --all --name` on a host with 504 machines, of which the user is granted 112: through the gate; by libvirtd
 without access control; and by a second libvirtd with its own polkit access driver, which has the same machines and grants the
-same. Run inside `tests/sandbox --up`."""
+same. Then the list alone, on connections that are open: most of the former is the start of virsh and ssh. Run inside
+`tests/sandbox --up`."""
 import os
 import pathlib
 import subprocess
 import sys
+
+import libvirt
 
 import rpc_bench
 from rpc_bench import in_turn, ratio, run, tell, timed, uri, vgtest
@@ -86,21 +89,39 @@ def check():
             sys.exit(f"{name}: not the list that was to be measured, but {len(names)} names")
 
 
+def compare(figures):
+    tell(figures)
+    for gate, plain in ((GATE_NC, PLAIN_NC), (NAMES_NC, PLAIN_NC), (GATE, PLAIN)):
+        print(f"{gate}: {ratio(figures, gate, plain):.2f} of the time without access control, "
+              f"{ratio(figures, POLKIT, gate):.1f} times as fast as the polkit driver (medians of pairs)")
+
+
+def measure_virsh():
+    rpc_bench.share_logins("alice", "bob", "carol")
+    check()
+    figures = in_turn(KINDS, RUNS, lambda connect: timed(list_names, connect), pause=0.1)
+    rpc_bench.end_logins("alice", "bob", "carol")
+    print(f"virsh list --all --name, {ALL} machines, {MINE} granted; {RUNS} of each in turn, over logins that are open; "
+          f"load {rpc_bench.load()}")
+    compare(figures)
+
+
+def measure_call():
+    open_ones = [(name, libvirt.open(connect)) for name, connect in KINDS]
+    figures = in_turn(open_ones, RUNS, lambda connection: timed(connection.listAllDomains))
+    print(f"the list alone, on open connections; {RUNS} of each in turn; load {rpc_bench.load()}")
+    compare(figures)
+    for _, connection in open_ones:
+        connection.close()
+
+
 def main():
     rpc_bench.let_carol_in()
     define()
     second = start_second()
     try:
-        rpc_bench.share_logins("alice", "bob", "carol")
-        check()
-        figures = in_turn(KINDS, RUNS, lambda connect: timed(list_names, connect), pause=0.1)
-        rpc_bench.end_logins("alice", "bob", "carol")
-        print(f"virsh list --all --name, {ALL} machines, {MINE} granted; {RUNS} of each in turn, over logins that are open; "
-              f"load {rpc_bench.load()}")
-        tell(figures)
-        for gate, plain in ((GATE_NC, PLAIN_NC), (NAMES_NC, PLAIN_NC), (GATE, PLAIN)):
-            print(f"{gate}: {ratio(figures, gate, plain):.2f} of the time without access control, "
-                  f"{ratio(figures, POLKIT, gate):.1f} times as fast as the polkit driver (medians of pairs)")
+        measure_virsh()
+        measure_call()
     finally:
         second.terminate()
         second.wait()
