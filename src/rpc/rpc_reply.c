@@ -8,6 +8,7 @@
 
 #include "rpc/rpc_codec.h"
 #include "rpc/rpc_error.h"
+#include "rpc/rpc_known.h"
 #include "rpc/rpc_xml.h"
 #include "session/domain_xml.h"
 
@@ -26,8 +27,15 @@ static int take_xml(struct rpc_filter *f, struct call *call, const struct rpc_me
 
     if (r < 0)
         return r;
-    r = rpc_xml_rewrite(text.text, strlen(text.text), &uuid, call->rights, &rewritten.text, &len);
+    r = rpc_xml_rewrite(text.text, strlen(text.text), &uuid, call->args.domain.dom.name, call->rights, &rewritten.text,
+                        &len);
     rpc_release(RPC_CODEC(vgr_ret_text), &text, sizeof text);
+    if (r == -ESTALE) {
+        /* Renamed since the lookup: whose it is now is decided anew. */
+        rpc_known_forget(&f->known, call->args.domain.dom.uuid);
+        call->at = 0;
+        return rpc_check_claims(f, call);
+    }
     if (r == -EINVAL)
         return rpc_refuse_call(f, call, "the gate does not understand this domain's XML");
     if (r == 0)

@@ -89,6 +89,23 @@ static bool has_uuid(const xmlNode *domain, const struct uuid *uuid)
            uuid_equal(&found, uuid);
 }
 
+/* -EINVAL: it has none, or several; -ESTALE: it has another. */
+static int check_name(const xmlNode *domain, const char *name)
+{
+    const xmlNode *element, *text;
+    size_t n;
+
+    if (!name)
+        return 0;
+    element = child(domain, "name", &n);
+    if (n != 1)
+        return -EINVAL;
+    text = element->children;
+    if (!text || !is_text(text) || text->next)
+        return -EINVAL;
+    return strcmp((const char *)text->content, name) == 0 ? 0 : -ESTALE;
+}
+
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 
 static void write_escaped(FILE *out, const char *text, bool in_attribute)
@@ -347,7 +364,8 @@ void rpc_xml_prepare(void)
     xmlInitParser();
 }
 
-int rpc_xml_rewrite(const char *xml, size_t len, const struct uuid *uuid, rights allowed, char **ret, size_t *ret_len)
+int rpc_xml_rewrite(const char *xml, size_t len, const struct uuid *uuid, const char *name, rights allowed, char **ret,
+                    size_t *ret_len)
 {
     static const char root[] = "<domain";
     struct rewrite rewrite = { .uuid = uuid, .allowed = allowed };
@@ -369,6 +387,8 @@ int rpc_xml_rewrite(const char *xml, size_t len, const struct uuid *uuid, rights
     if (domain && !doc->intSubset && is_element(domain, "domain") && has_uuid(domain, uuid)) {
         rewrite.devices = child(domain, "devices", &n_devices);
         if (n_devices <= 1)
+            r = check_name(domain, name);
+        if (r == 0)
             r = write_domain(&rewrite, domain, ret, ret_len);
     }
     xmlFreeDoc(doc);

@@ -25,10 +25,13 @@
 /* Once, before the process is confined and before any thread: whatever libxml2 sets up on first use. */
 void rpc_xml_prepare(void);
 
-/* Rewrites xml, which libvirtd gave for the domain uuid (virDomainGetXMLDesc), for a user with these rights. *ret is
+/* Rewrites xml, which libvirtd gave for the domain uuid (virDomainGetXMLDesc), for a user with these rights, which are those
+ * on a domain of that name (NULL: of any). *ret is
  * allocated, UTF-8, well-formed, ret_len bytes without its terminator; given to this function again, it comes out the
  * same except for the places of displays when some were left out.
- * 0; -EINVAL for anything but the XML of just that domain, or over the bounds; -ENOMEM. */
-int rpc_xml_rewrite(const char *xml, size_t len, const struct uuid *uuid, rights allowed, char **ret, size_t *ret_len);
+ * 0; -ESTALE: it has another name by now; -EINVAL for anything but the XML of just that domain, or over the bounds;
+ * -ENOMEM. */
+int rpc_xml_rewrite(const char *xml, size_t len, const struct uuid *uuid, const char *name, rights allowed, char **ret,
+                    size_t *ret_len);
 
 #endif

@@ -328,13 +328,13 @@ static void rewrite_a_large_document(void)
     while ((size_t)(at - xml) + 32 < RPC_XML_MAX)
         at = stpcpy(at, "<a/>x");
     stpcpy(at, "</cpu></domain>");
-    MUST(rpc_xml_rewrite(xml, strlen(xml), &uuid, RIGHT_ALL, &got, &len) == 0 && len > RPC_XML_MAX / 2);
+    MUST(rpc_xml_rewrite(xml, strlen(xml), &uuid, NULL, RIGHT_ALL, &got, &len) == 0 && len > RPC_XML_MAX / 2);
     stpcpy(at, "</cpu></domaine>");
-    MUST(rpc_xml_rewrite(xml, strlen(xml), &uuid, RIGHT_ALL, &got, &len) == -EINVAL);
+    MUST(rpc_xml_rewrite(xml, strlen(xml), &uuid, NULL, RIGHT_ALL, &got, &len) == -EINVAL);
     stpcpy(xml, "<?xml version='1.0' encoding='KOI8-R'?>" DOCUMENT "</cpu></domain>"); /* iconv would open files */
-    MUST(rpc_xml_rewrite(xml, strlen(xml), &uuid, 0, &got, &len) == -EINVAL);
+    MUST(rpc_xml_rewrite(xml, strlen(xml), &uuid, NULL, 0, &got, &len) == -EINVAL);
     stpcpy(xml, DOCUMENT "<?xml version='1.0' encoding='KOI8-R'?></cpu></domain>");
-    MUST(rpc_xml_rewrite(xml, strlen(xml), &uuid, 0, &got, &len) == -EINVAL);
+    MUST(rpc_xml_rewrite(xml, strlen(xml), &uuid, NULL, 0, &got, &len) == -EINVAL);
 }
 
 static void domains_are_rewritten(void **state)

@@ -97,12 +97,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     allowed = data[0] & RIGHT_ALL;
-    r = rpc_xml_rewrite((const char *)data + 1, size - 1, &the_uuid, allowed, &first, &first_len);
+    r = rpc_xml_rewrite((const char *)data + 1, size - 1, &the_uuid, NULL, allowed, &first, &first_len);
     must(r == 0 || r == -EINVAL);
     if (r < 0)
         return 0;
     check(first, first_len, allowed);
-    must(rpc_xml_rewrite(first, first_len, &the_uuid, allowed, &second, &second_len) == 0);
+    must(rpc_xml_rewrite(first, first_len, &the_uuid, NULL, allowed, &second, &second_len) == 0);
     check(second, second_len, allowed);
     /* A display's place may be another one the second time, and only shorter. */
     must(second_len <= first_len && (strstr(first, "<graphics") || strcmp(first, second) == 0));

@@ -215,7 +215,7 @@ static void server_stats(struct world *w, const struct rpc_message *m)
     server_replies(w, &m->header, RPC_OK, out, len);
 }
 
-#define XML(name, uuid) "<domain type='qemu'><name>" name "</name><uuid>" uuid "</uuid><devices>" \
+#define XML "<domain type='qemu'><name>%s</name><uuid>61616161-6161-6161-6161-616161616161</uuid><devices>" \
     "<serial type='pty'><alias name='serial0'/></serial><console type='pty'><alias name='serial0'/></console>" \
     "<parallel type='pty'><alias name='parallel0'/></parallel>" \
     "<channel type='unix'><alias name='channel0'/></channel>" \
@@ -223,9 +223,10 @@ static void server_stats(struct world *w, const struct rpc_message *m)
 
 static void server_xml(struct world *w, const struct rpc_message *m)
 {
-    char text[] = XML("cards2", "61616161-6161-6161-6161-616161616161");
+    char text[1024];
     struct vgr_ret_text ret = { text };
 
+    snprintf(text, sizeof text, XML, w->machine[0].name);
     server_replies_with(w, &m->header, RPC_OK, RPC_CODEC(vgr_ret_text), &ret);
 }
 
@@ -827,6 +828,23 @@ static void another_domains_xml_is_not_passed_on(void **state)
     world_free(w);
 }
 
+/* Between the lookup and the XML, and libvirtd's event is still on its way. */
+static void the_xml_of_one_that_was_renamed(void **state)
+{
+    struct world *w = world_new("alice", false, true);
+
+    (void)state;
+    assert_int_equal(code_of(call_flags(w, 14, "cards2", "aaaaaaaaaaaaaaaa", 0)), 0);
+    strcpy(w->machine[0].name, "off"); /* a name that is hers, too, with other rights */
+    struct answer answer = call_flags(w, 14, "cards2", "aaaaaaaaaaaaaaaa", 0);
+    assert_int_equal(answer.header.status, RPC_OK);
+    assert_non_null(memmem(answer.data, answer.len, "<name>off</name>", 16));
+    assert_null(memmem(answer.data, answer.len, "<serial", 7));
+    strcpy(w->machine[0].name, "hers");
+    assert_int_equal(code_of(call_flags(w, 14, "cards2", "aaaaaaaaaaaaaaaa", 0)), RPC_ERR_NO_DOMAIN);
+    world_free(w);
+}
+
 static void consoles_are_serial_devices(void **state)
 {
     static const struct {
@@ -1409,7 +1427,8 @@ int main(void)
         cmocka_unit_test(before_open_nothing_is_remembered), cmocka_unit_test(libvirtd_answers_what_was_asked),
         cmocka_unit_test(each_call_needs_its_right),
         cmocka_unit_test(flags_are_those_of_the_table), cmocka_unit_test(xml_is_asked_for_without_secrets),
-        cmocka_unit_test(another_domains_xml_is_not_passed_on), cmocka_unit_test(consoles_are_serial_devices),
+        cmocka_unit_test(another_domains_xml_is_not_passed_on), cmocka_unit_test(the_xml_of_one_that_was_renamed),
+        cmocka_unit_test(consoles_are_serial_devices),
         cmocka_unit_test(lists_have_the_users_domains), cmocka_unit_test(stats_have_the_users_domains),
         cmocka_unit_test(other_objects_are_none), cmocka_unit_test(one_uri_is_offered),
         cmocka_unit_test(a_client_may_ask_for_less), cmocka_unit_test(features_are_those_that_work_here),

@@ -26,7 +26,7 @@ static const struct uuid the_uuid = { { 0x5a, 0x3b, 0x1e, 0, 0, 0, 0x40, 0, 0x80
 static int rewrite(const char *xml, rights allowed, char **ret)
 {
     size_t len = 0;
-    int r = rpc_xml_rewrite(xml, strlen(xml), &the_uuid, allowed, ret, &len);
+    int r = rpc_xml_rewrite(xml, strlen(xml), &the_uuid, NULL, allowed, ret, &len);
 
     if (r == 0)
         assert_int_equal(strlen(*ret), len);
@@ -104,7 +104,30 @@ static void refuses_nul_bytes(void **state)
     size_t len;
 
     (void)state;
-    assert_int_equal(rpc_xml_rewrite(xml, sizeof xml - 1, &the_uuid, RIGHT_ALL, &got, &len), -EINVAL);
+    assert_int_equal(rpc_xml_rewrite(xml, sizeof xml - 1, &the_uuid, NULL, RIGHT_ALL, &got, &len), -EINVAL);
+}
+
+static void the_name_is_looked_at(void **state)
+{
+    static const struct {
+        const char *names;
+        int says;
+    } row[] = {
+        { "<name>a &amp; b</name>", 0 }, { "<name>a</name>", -ESTALE }, { "<name>a &amp; b </name>", -ESTALE }, { "", -EINVAL },
+        { "<name/>", -EINVAL }, { "<name>a &amp; b</name><name>a &amp; b</name>", -EINVAL },
+        { "<name><name>a &amp; b</name></name>", -EINVAL },
+    };
+    char xml[512], *got;
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        snprintf(xml, sizeof xml, "<domain><uuid>" UUID "</uuid>%s</domain>", row[i].names);
+        int r = rpc_xml_rewrite(xml, strlen(xml), &the_uuid, "a & b", RIGHT_ALL, &got, &len);
+        assert_int_equal(r, row[i].says);
+        if (r == 0)
+            free(got);
+    }
 }
 
 /* HEAD, a title of n times the byte, the end. */
@@ -344,7 +367,7 @@ static void check(const struct sample *sample, rights allowed)
     size_t len, again_len;
     char *got, *again;
 
-    assert_int_equal(rpc_xml_rewrite(sample->xml, sample->len, &sample->uuid, allowed, &got, &len), 0);
+    assert_int_equal(rpc_xml_rewrite(sample->xml, sample->len, &sample->uuid, NULL, allowed, &got, &len), 0);
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
         if (strstr(got, never[i]))
             fail_msg("%s: has %s: %s", sample->name, never[i], got);
@@ -359,7 +382,7 @@ static void check(const struct sample *sample, rights allowed)
     assert_int_equal(count(got, "<disk "), count(sample->xml, "<disk "));
     assert_int_equal(count(got, "<mac "), count(sample->xml, "<mac "));
     check_lines(got);
-    assert_int_equal(rpc_xml_rewrite(got, len, &sample->uuid, allowed, &again, &again_len), 0);
+    assert_int_equal(rpc_xml_rewrite(got, len, &sample->uuid, NULL, allowed, &again, &again_len), 0);
     if (strcmp(sample->name, "several.xml") != 0) /* there a display was left out */
         assert_string_equal(got, again);
     free(again);
@@ -400,7 +423,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_no_domain),
         cmocka_unit_test(refuses_another_domain),
         cmocka_unit_test(refuses_what_stands_before_the_root),
-        cmocka_unit_test(refuses_nul_bytes),
+        cmocka_unit_test(refuses_nul_bytes), cmocka_unit_test(the_name_is_looked_at),
         cmocka_unit_test(is_bounded),
         cmocka_unit_test(is_bounded_in_depth),
         cmocka_unit_test(a_display_becomes_a_socket_of_ours),
