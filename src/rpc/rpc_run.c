@@ -22,7 +22,6 @@
 #include "wire/outcome.h"
 #include "wire/reply.h"
 
-#define OPEN_SECONDS 20
 #define LAST_WORD_MS 2000
 
 struct rpc {
@@ -113,7 +112,9 @@ static int open_upstream(struct rpc *rpc)
     }
     rpc->readonly = is_readonly(rpc);
     int r = rpc_upstream_open(rpc->job.uri, rpc->readonly, &rpc->upstream, &rpc->serial, why);
-    if (r < 0)
+    if (r == -EACCES)
+        refuse(rpc, EX_UNAVAILABLE, why, "libvirtd on this host does not let the gate in; tell its administrator");
+    else if (r < 0)
         refuse(rpc, EX_UNAVAILABLE, why, "libvirtd on this host does not answer; try again later");
     return r;
 }
@@ -203,11 +204,9 @@ int rpc_run(int control)
         return EX_OK; /* the broker has gone, or needs this process no more */
     if (r < 0)
         return EX_PROTOCOL;
-    alarm(OPEN_SECONDS);
     r = open_upstream(&rpc);
     if (r == 0)
         r = hand_over(&rpc);
-    alarm(0);
     if (r == 0)
         carry(&rpc);
     fd_close(&rpc.stream);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #define AUTH_POLKIT 70U
 #define AUTH_TYPE_NONE 0
 #define AUTH_TYPE_POLKIT 2
+#define STEP_SECONDS 8 /* connecting, and each answer; virtgated ends whoever takes 30 in all */
 
 /* --- what is offered --------------------------------------------------------------------------------------------- */
 
@@ -43,6 +45,15 @@ bool rpc_upstream_is_offered(const char *offered, const char *uri, const char *p
 
 /* --- connecting -------------------------------------------------------------------------------------------------- */
 
+/* One that hangs (stopped, or its workers are all busy) is told apart from one that refuses, and the user hears of it. */
+static int bound_waiting(int fd)
+{
+    const struct timeval step = { STEP_SECONDS, 0 };
+
+    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &step, sizeof step) < 0 ||
+           setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &step, sizeof step) < 0 ? -errno : 0;
+}
+
 static int connect_to(const char *name, bool readonly, int *ret_fd)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -52,8 +63,13 @@ static int connect_to(const char *name, bool readonly, int *ret_fd)
         (int)sizeof address.sun_path)
         return -ENAMETOOLONG;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+    if (fd < 0)
         return -errno;
+    int r = bound_waiting(fd);
+    if (r < 0)
+        return r;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
     *ret_fd = fd;
     fd = -1;
     return 0;
@@ -80,8 +96,10 @@ static int read_message(int fd, struct rpc_buffer *buffer, struct rpc_message *r
         ssize_t n = read(fd, room, 4096);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ECONNRESET;
+        if (n < 0)
+            return errno == EAGAIN ? -ETIMEDOUT : -errno;
+        if (n == 0)
+            return -ECONNRESET;
         rpc_buffer_added(buffer, (size_t)n);
     }
     return r < 0 ? r : 0;
@@ -99,7 +117,8 @@ static int call(int fd, uint32_t procedure, uint32_t serial, xdrproc_t codec, vo
         r = io_write_all(fd, out.data + out.start, rpc_buffer_len(&out));
     if (r == 0)
         r = read_message(fd, &in, &message);
-    if (r == 0 && (message.header.procedure != procedure || message.header.serial != serial ||
+    if (r == 0 && (message.header.program != RPC_PROGRAM_REMOTE || message.header.version != RPC_VERSION ||
+                   message.header.procedure != procedure || message.header.serial != serial ||
                    message.header.type != RPC_REPLY || rpc_buffer_len(&in) != RPC_HEAD_SIZE + message.len))
         r = -EPROTO;
     if (r == 0 && message.header.status != RPC_OK)

@@ -82,11 +82,17 @@ def domain(name, uuid, ident=-1):
     return text(name) + bytes.fromhex(uuid.replace("-", "")) + struct.pack(">i", ident)
 
 
+def shell_open(user, command):
+    """virtgate-shell as sshd starts it, without sshd: in a tenth of the time."""
+    return vgtest.Opened(["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "env", "-i", f"SSH_ORIGINAL_COMMAND={command}",
+                          "/usr/bin/virtgate-shell"])
+
+
 class Raw:
     """A connection to the gate's libvirt on which anything can be said."""
 
-    def __init__(self, user, helper="virt-ssh-helper qemu:///system", opened=True):
-        self.process = ssh_open(user, helper)
+    def __init__(self, user, helper="virt-ssh-helper qemu:///system", opened=True, sshd=True):
+        self.process = ssh_open(user, helper) if sshd else shell_open(user, helper)
         self.talk = self.process.talk
         self.serial = 0
         if opened:

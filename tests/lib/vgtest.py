@@ -521,11 +521,29 @@ def without_libvirtd():
         start_libvirtd()
 
 
+@contextlib.contextmanager
+def reconfigured_libvirtd(**settings):
+    """With these lines in libvirtd.conf instead of the tests' own; None takes a line away."""
+    config = pathlib.Path(f"/etc/libvirt/{LIBVIRTD}.conf")
+    before = config.read_text()
+    lines = [line for line in before.splitlines() if line.split(" ")[0] not in settings]
+    lines += [f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in settings.items() if value is not None]
+    try:
+        config.write_text("\n".join(lines) + "\n")
+        end_process(LIBVIRTD)
+        start_libvirtd()
+        yield
+    finally:
+        config.write_text(before)
+        end_process(LIBVIRTD)
+        start_libvirtd()
+
+
 def start_libvirtd():
     done = run(LIBVIRTD, "-d")
     if done.rc != 0:
         raise AssertionError(f"{LIBVIRTD}: {done.stderr!r}")
-    wait_until(lambda: run("virsh", "-q", "uri").rc == 0, 20, "libvirtd's answer")
+    wait_until(lambda: run("virsh", "-q", "-r", "-c", "qemu:///system", "uri").rc == 0, 20, "libvirtd's answer")
 
 
 SPARES = 4      # session processes that wait for a job, each with its connection (WORKERS_AHEAD in broker.c)
