@@ -153,8 +153,8 @@ def upstream_of(pid):
 
 def client_info(pid):
     """What libvirtd says of a client of its."""
-    for ident in re.findall(r"(?m)^ (\d+) ", vgtest.run("virt-admin", "client-list", "libvirtd").stdout.decode()):
-        said = vgtest.run("virt-admin", "client-info", "libvirtd", ident).stdout.decode()
+    for ident in re.findall(r"(?m)^ (\d+) ", vgtest.virt_admin("client-list", vgtest.LIBVIRTD).stdout.decode()):
+        said = vgtest.virt_admin("client-info", vgtest.LIBVIRTD, ident).stdout.decode()
         info = dict(re.findall(r"(?m)^(\w+) *: (.*)$", said))
         if info.get("unix_process_id") == str(pid):
             return info
