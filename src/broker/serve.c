@@ -42,6 +42,11 @@ static void send_reply(const struct connection *c, enum reply_kind kind, uint8_t
 
 /* --- the beginning of a session ---------------------------------------------------------------------------------- */
 
+static bool is_filter(const struct connection *c)
+{
+    return c->request.command.kind == COMMAND_RPC;
+}
+
 /* The guest's side of a display has ended (EPOLLHUP: both halves; a client that closed its half is no end). */
 static int on_held(sd_event_source *source, int fd, uint32_t events, void *context)
 {
@@ -60,7 +65,8 @@ static void go_live(struct connection *c, const struct outcome *outcome, int hel
     c->opened_ms = c->active_ms = io_monotonic_ms();
     c->on_time = sd_event_source_disable_unref(c->on_time);
     c->started = true;
-    if (held >= 0)
+    /* A filter says itself how it ended; if it does not, it died (take_end_of_worker). */
+    if (held >= 0 && !is_filter(c))
         sd_event_add_io(c->broker->event, &c->on_held, held, 0, on_held, c);
     record_start(c);
     sessions_set_tick(c->broker);
@@ -149,7 +155,7 @@ void connection_end(struct connection *c, const char *reason)
 /* What a session process may say, and when. A filter's connection has no right of its own; nothing else is without. */
 static bool is_due(const struct connection *c, const struct outcome *outcome)
 {
-    bool filter = c->request.command.kind == COMMAND_RPC;
+    bool filter = is_filter(c);
 
     switch (outcome->kind) {
     case OUTCOME_REFUSED:
@@ -316,7 +322,7 @@ static const struct ended *how_it_ended(const struct connection *c, const struct
         { EX_OSERR, "the filter could not run", "something went wrong on this host; its log says more" },
     };
 
-    if (c->request.command.kind == COMMAND_RPC)
+    if (is_filter(c))
         for (size_t i = 0; i < sizeof filter / sizeof filter[0]; i++)
             if (filter[i].status == outcome->status)
                 return &filter[i];
@@ -342,11 +348,11 @@ static void take_end_of_worker(struct connection *c)
     if (c->state == WANT_OUTCOME)
         refuse(c, EX_SOFTWARE, "the session process ended without an answer",
                "something went wrong on this host; its log says more");
-    else if (c->held >= 0)
+    else if (c->held >= 0 && !is_filter(c))
         worker_dismiss(&c->worker); /* a display needs it no more */
     else {
         if (!c->end_reason)
-            c->end_reason = "the session process died";
+            c->end_reason = is_filter(c) ? "the filter died" : "the session process died";
         if (c->state == LIVE)
             send_reply(c, REPLY_END, EX_SOFTWARE, "something went wrong on this host; its log says more");
         connection_finish(c);
@@ -414,7 +420,7 @@ static int start_job(struct connection *c, const struct subject *subject)
 {
     const struct settings *settings = policy_settings(c->broker->policy);
     struct job job = { .uid = c->peer.uid, .command = c->request.command };
-    bool filter = c->request.command.kind == COMMAND_RPC;
+    bool filter = is_filter(c);
     FD_AUTO view = -1;
     int r;
 

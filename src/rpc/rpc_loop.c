@@ -181,7 +181,7 @@ static enum rpc_end run(struct loop *loop, int control)
 
     for (;;) {
         struct pollfd fds[] = {
-            { .fd = client->fd, .events = wanted(client, may_take_client(loop)) },
+            { .fd = client->fd, .events = (short)(wanted(client, may_take_client(loop)) | POLLRDHUP) },
             { .fd = server->fd, .events = wanted(server, may_take_server(loop)) },
             { .fd = control, .events = POLLIN },
         };
@@ -189,8 +189,10 @@ static enum rpc_end run(struct loop *loop, int control)
             return RPC_NO_MEMORY;
         if (fds[2].revents)
             return RPC_BROKER_ENDED;
-        /* A client that is gone says so by POLLHUP even while nothing is wanted of it. */
-        if ((fds[0].revents & POLLIN && read_side(client) < 0) || fds[0].revents & (POLLERR | POLLHUP))
+        /* A client that is gone says so by POLLHUP even while nothing is wanted of it; one that says nothing more, by
+         * POLLRDHUP: a libvirtd that hangs does not keep its session open. What it said last is read before that. */
+        if ((fds[0].revents & POLLIN && read_side(client) < 0) || fds[0].revents & (POLLERR | POLLHUP) ||
+            (fds[0].revents & POLLRDHUP && !(fds[0].events & POLLIN)))
             return RPC_CLIENT_ENDED;
         if (fds[1].revents & POLLIN && read_side(server) < 0)
             server->ended = true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* virtgate-rpc: started by virtgated, with its socket as descriptor 3 and nothing in the environment. */
+/* virtgate-rpc: started by virtgated, with its socket as descriptor 3 and but LANG=C in the environment. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>

@@ -512,9 +512,9 @@ def end_process(name, number=signal.SIGTERM):
 
 
 @contextlib.contextmanager
-def without_libvirtd():
+def without_libvirtd(number=signal.SIGTERM):
     """Its VMs run on."""
-    end_process(LIBVIRTD)
+    end_process(LIBVIRTD, number)
     try:
         yield
     finally:

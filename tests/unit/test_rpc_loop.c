@@ -106,6 +106,22 @@ static void each_end_has_its_word(void **state)
     assert_int_equal(finish(t), RPC_CLIENT_ENDED);
 }
 
+/* libvirtd answers nothing, so nothing more is read; the end is seen all the same. */
+static void an_end_behind_what_is_not_read(void **state)
+{
+    struct loop_test *t = begin();
+    unsigned char call[28];
+
+    (void)state;
+    memcpy(call, get_version, sizeof call);
+    for (unsigned char n = 0; n < 2 * RPC_CALLS_MAX; n++) {
+        call[23] = n;
+        assert_int_equal(write(t->client[1], call, sizeof call), sizeof call);
+    }
+    assert_int_equal(shutdown(t->client[1], SHUT_WR), 0);
+    assert_int_equal(finish(t), RPC_CLIENT_ENDED);
+}
+
 /* One who asks and does not listen is not read any more. */
 static void who_does_not_read_is_not_read(void **state)
 {
@@ -207,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_are_carried), cmocka_unit_test(each_end_has_its_word),
         cmocka_unit_test(who_does_not_read_is_not_read), cmocka_unit_test(a_long_reply_is_not_kept),
+        cmocka_unit_test(an_end_behind_what_is_not_read),
         cmocka_unit_test(what_stands_for_the_uri),
     };
 
