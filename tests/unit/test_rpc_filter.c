@@ -45,6 +45,8 @@ struct world {
     unsigned notes[2];
     bool lost;                     /* libvirtd does not answer */
     bool late;                     /* nor that a stream is open */
+    bool everybody;                /* there is a domain of every name */
+    const char *xml;               /* instead of that of cards2 */
 };
 
 /* What came to the client. */
@@ -137,7 +139,7 @@ static void server_lookup(struct world *w, const struct rpc_message *m)
         struct vgr_args_name args;
         assert_int_equal(rpc_decode(RPC_CODEC(vgr_args_name), m->payload, m->len, &args, sizeof args), 0);
         for (size_t i = 0; i < N_MACHINES; i++)
-            if (strcmp(w->machine[i].name, args.name) == 0)
+            if (strcmp(w->machine[i].name, args.name) == 0 || w->everybody)
                 found = &w->machine[i];
         snprintf(text, sizeof text, "no domain with matching name '%s'", args.name);
         rpc_release(RPC_CODEC(vgr_args_name), &args, sizeof args);
@@ -226,7 +228,10 @@ static void server_xml(struct world *w, const struct rpc_message *m)
     char text[1024];
     struct vgr_ret_text ret = { text };
 
-    snprintf(text, sizeof text, XML, w->machine[0].name);
+    if (w->xml)
+        snprintf(text, sizeof text, "%s", w->xml);
+    else
+        snprintf(text, sizeof text, XML, w->machine[0].name);
     server_replies_with(w, &m->header, RPC_OK, RPC_CODEC(vgr_ret_text), &ret);
 }
 
@@ -1278,6 +1283,115 @@ static void a_screenshot_flows_one_way(void **state)
     world_free(w);
 }
 
+/* --- refusals ------------------------------------------------------------------------------------------------------ */
+
+/* The answer is a refusal with just this text, and it is noted. */
+static void is_refused(struct world *w, struct answer answer, const char *text)
+{
+    unsigned *noted = &w->notes[RPC_REFUSED];
+    char whole[256];
+
+    snprintf(whole, sizeof whole, "operation forbidden: %s", text); /* as libvirt begins this kind of error */
+    assert_int_equal(answer.header.status, RPC_ERROR);
+    assert_int_equal(answer.error.code, RPC_ERR_OPERATION_DENIED);
+    assert_string_equal(*answer.error.message, whole);
+    assert_int_equal(*noted, 1);
+    *noted = 0;
+    answer_free(&answer);
+}
+
+static struct answer call_header(struct world *w, const struct rpc_header *header)
+{
+    struct answer answer;
+
+    assert_int_equal(client_says(w, header, "", 0), 0);
+    assert_true(client_hears(w, &answer));
+    return answer;
+}
+
+static void each_refusal_of_a_call_says_why(void **state)
+{
+    struct world *w = world_new("alice", false, true);
+    struct rpc_header fds = { RPC_PROGRAM_REMOTE, 1, 4, RPC_CALL_WITH_FDS, 5, 0 }, qemu = { 0x20008087, 1, 1, RPC_CALL, 6, 0 };
+
+    (void)state;
+    is_refused(w, call_bytes(w, 11, "", 0), "access denied: procedure 11 is not offered");
+    is_refused(w, call_header(w, &fds), "access denied: procedure 4 with file descriptors is not offered");
+    is_refused(w, call_header(w, &qemu), "access denied: procedure 1 of this program is not offered");
+    is_refused(w, call_bytes(w, 313, "\0\0\0\0\0\0\0\1", 8),
+               "access denied: CONNECT_NETWORK_EVENT_REGISTER_ANY: there is no such object");
+    is_refused(w, call_flags(w, 196, "x", "aaaaaaaaaaaaaaaa", 2),
+               "access denied: DOMAIN_CREATE_WITH_FLAGS: with these flags is not offered");
+    is_refused(w, call_domain(w, 12, "x", "oooooooooooooooo"), "access denied: DOMAIN_DESTROY: needs the right power");
+    is_refused(w, call_bytes(w, 317, "\0\0\0\7", 4),
+               "access denied: CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY: not a callback of this client");
+    is_refused(w, call_bytes(w, 316, "\0\0\0\x1b\0\0\0\0", 8),
+               "access denied: CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY: no such event of a domain is offered");
+    is_refused(w, call_bytes(w, 316, "\xff\xff\xff\xff\0\0\0\0", 8),
+               "access denied: CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY: no such event of a domain is offered");
+    assert_int_equal(code_of(call_bytes(w, 316, "\0\0\0\0\0\0\0\0", 8)), 0);
+    is_refused(w, call_bytes(w, 316, "\0\0\0\0\0\0\0\0", 8),
+               "access denied: CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY: event callback already tracked");
+    for (int i = 0; i < RPC_CALLBACKS_MAX; i++)
+        assert_int_equal(code_of(call_bytes(w, 316, "\0\0\0\1\0\0\0\0", 8)), 0);
+    is_refused(w, call_bytes(w, 316, "\0\0\0\1\0\0\0\0", 8),
+               "access denied: CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY: too many callbacks");
+    is_refused(w, call_flags(w, 14, "x", "aaaaaaaaaaaaaaaa", 64), "access denied: DOMAIN_GET_XML_DESC: with these flags is not offered");
+    world_free(w);
+}
+
+static void each_refusal_of_a_console_says_why(void **state)
+{
+    struct world *w = world_new("alice", false, true);
+    char text[] = "parallel0";
+    vgr_name name = text;
+    struct vgr_args_console any = { claim_of("x", "aaaaaaaaaaaaaaaa", 4), NULL, 0 }, forced = { any.dom, NULL, 1 },
+                            parallel = { any.dom, &name, 0 };
+
+    (void)state;
+    is_refused(w, call_with(w, 201, RPC_CODEC(vgr_args_console), &forced),
+               "access denied: DOMAIN_OPEN_CONSOLE: FORCE needs the right takeover");
+    is_refused(w, call_with(w, 201, RPC_CODEC(vgr_args_console), &parallel),
+               "access denied: DOMAIN_OPEN_CONSOLE: not a serial or console device of this domain");
+    for (int i = 0; i < RPC_STREAMS_MAX; i++)
+        assert_int_equal(code_of(call_with(w, 201, RPC_CODEC(vgr_args_console), &any)), 0);
+    is_refused(w, call_with(w, 201, RPC_CODEC(vgr_args_console), &any), "access denied: DOMAIN_OPEN_CONSOLE: too many streams");
+    world_free(w);
+}
+
+static void each_refusal_of_what_libvirtd_says_says_why(void **state)
+{
+    struct world *w = world_new("alice", false, true);
+    struct vgr_args_console any = { claim_of("x", "aaaaaaaaaaaaaaaa", 4), NULL, 0 };
+
+    (void)state;
+    w->xml = "<domain><uuid>61616161-6161-6161-6161-616161616161</uuid>"; /* not well-formed */
+    is_refused(w, call_flags(w, 14, "x", "aaaaaaaaaaaaaaaa", 0),
+               "access denied: DOMAIN_GET_XML_DESC: the gate does not understand this domain's XML");
+    is_refused(w, call_with(w, 201, RPC_CODEC(vgr_args_console), &any),
+               "access denied: DOMAIN_OPEN_CONSOLE: the gate does not understand this domain's XML");
+    w->everybody = true; /* even what nobody can have */
+    is_refused(w, call_bytes(w, 23, "\0\0\0\6nosuch\0\0", 12), "access denied: DOMAIN_LOOKUP_BY_NAME: no such domain");
+    world_free(w);
+}
+
+static void each_refusal_of_a_connection_says_why(void **state)
+{
+    struct world *w = world_new("alice", false, false);
+    char text[] = "lxc:///";
+    vgr_name name = text;
+    struct vgr_args_open args = { &name, 0 };
+
+    (void)state;
+    is_refused(w, call_with(w, 1, RPC_CODEC(vgr_args_open), &args),
+               "access denied: CONNECT_OPEN: this gate offers qemu:///system and no other");
+    world_free(w);
+    w = world_new("alice", true, true);
+    is_refused(w, call_domain(w, 12, "x", "aaaaaaaaaaaaaaaa"), "access denied: DOMAIN_DESTROY: this connection is read-only");
+    is_refused(w, call_domain(w, 12, "x", "ssssssssssssssss"), "access denied: DOMAIN_DESTROY: this connection is read-only");
+    world_free(w);
+}
+
 /* --- bounds -------------------------------------------------------------------------------------------------------- */
 
 static void calls_in_flight_are_bounded(void **state)
@@ -1437,6 +1551,8 @@ int main(void)
         cmocka_unit_test(the_filters_own_events_are_shared),
         cmocka_unit_test(streams_are_those_that_were_opened), cmocka_unit_test(a_stream_may_begin_before_its_reply),
         cmocka_unit_test(a_screenshot_flows_one_way),
+        cmocka_unit_test(each_refusal_of_a_call_says_why), cmocka_unit_test(each_refusal_of_a_console_says_why),
+        cmocka_unit_test(each_refusal_of_what_libvirtd_says_says_why), cmocka_unit_test(each_refusal_of_a_connection_says_why),
         cmocka_unit_test(calls_in_flight_are_bounded), cmocka_unit_test(replies_have_to_fit),
         cmocka_unit_test(metadata_is_title_and_description), cmocka_unit_test(replies_that_nobody_reads_are_passed_on),
         cmocka_unit_test(long_calls_in_flight_are_bounded),
