@@ -3,31 +3,41 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
+#include <linux/openat2.h>
 #include <linux/perf_event.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/shm.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
@@ -97,6 +107,51 @@ static int removes_a_file(void)
 static int makes_a_file_of_memory(void)
 {
     return done(memfd_create("x", MFD_CLOEXEC));
+}
+
+/* As far as the file system, which has no such folder. */
+#define NOWHERE "/virtgate-is-not-there/x"
+
+static int goes_nowhere(long r)
+{
+    return r < 0 && errno == ENOENT ? 0 : errno;
+}
+
+static int opens_by_openat2(void)
+{
+    const struct open_how how = { .flags = O_RDONLY | O_CLOEXEC };
+
+    return done(syscall(SYS_openat2, AT_FDCWD, "/etc/passwd", &how, sizeof how));
+}
+
+static int renames_a_file(void)
+{
+    return goes_nowhere(rename(NOWHERE, NOWHERE "y"));
+}
+
+static int links_a_file(void)
+{
+    return goes_nowhere(symlink("/etc/shadow", NOWHERE));
+}
+
+static int makes_a_device(void)
+{
+    return goes_nowhere(mknod(NOWHERE, S_IFIFO | 0600, 0));
+}
+
+static int changes_the_mode(void)
+{
+    return goes_nowhere(chmod(NOWHERE, 0777));
+}
+
+static int changes_the_owner(void)
+{
+    return goes_nowhere(chown(NOWHERE, getuid(), getgid()));
+}
+
+static int changes_the_root(void)
+{
+    return done(chroot("/") < 0 && errno != EPERM ? -1 : 0);
 }
 
 /* --- descriptors ------------------------------------------------------------------------------------------------- */
@@ -186,6 +241,42 @@ static int sets_a_socket_option(void)
     return done(setsockopt(deed_client, SOL_SOCKET, SO_PASSCRED, &on, sizeof on));
 }
 
+static int sends_a_file(void)
+{
+    return done(sendfile(deed_client, deed_control, NULL, 1));
+}
+
+static int asks_who_is_there(void)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    return done(getsockopt(deed_client, SOL_SOCKET, SO_PEERCRED, &peer, &len));
+}
+
+static int makes_a_timer(void)
+{
+    return done(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+}
+
+static int takes_signals_as_bytes(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    return done(signalfd(-1, &none, SFD_CLOEXEC));
+}
+
+static int watches_all_files(void)
+{
+    return done(fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDONLY) < 0 && errno != EPERM ? -1 : 0);
+}
+
+static int handles_page_faults(void)
+{
+    return done(syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* UFFD_USER_MODE_ONLY */) < 0 && errno != EPERM ? -1 : 0);
+}
+
 /* --- connections ------------------------------------------------------------------------------------------------- */
 
 static int have_a_socket_instead(int family)
@@ -237,6 +328,23 @@ static int connects_to_a_socket(void)
     return done(connect(deed_control, (const struct sockaddr *)&abstract_address, sizeof abstract_address));
 }
 
+static int have_a_listener(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    static const struct sockaddr any = { .sa_family = AF_UNIX };
+
+    if (fd < 0 || bind(fd, &any, sizeof any.sa_family) < 0 || listen(fd, 1) < 0)
+        return errno;
+    close(deed_control);
+    deed_control = fd;
+    return 0;
+}
+
+static int accepts(void)
+{
+    return done(accept4(deed_control, NULL, NULL, SOCK_CLOEXEC) < 0 && errno != EAGAIN ? -1 : 0);
+}
+
 static int have_an_unbound_socket(void)
 {
     return have_a_socket_instead(AF_UNIX);
@@ -275,6 +383,23 @@ static int execs(void)
     char name[] = "true", *argv[] = { name, NULL };
 
     execv("/bin/true", argv);
+    return errno;
+}
+
+static int have_a_program_instead(void)
+{
+    int fd = open("/bin/true", O_RDONLY | O_CLOEXEC);
+
+    close(deed_control);
+    deed_control = fd;
+    return done(fd);
+}
+
+static int execs_a_descriptor(void)
+{
+    char name[] = "true", *argv[] = { name, NULL }, *envp[] = { NULL };
+
+    syscall(SYS_execveat, deed_control, "", argv, envp, AT_EMPTY_PATH);
     return errno;
 }
 
@@ -364,6 +489,81 @@ static int reads_somebodys_memory(void)
 static int opens_somebody(void)
 {
     return done(syscall(SYS_pidfd_open, somebody, 0));
+}
+
+static int have_somebodys_descriptor(void)
+{
+    int r = have_somebody();
+
+    if (r != 0)
+        return r;
+    close(deed_control);
+    deed_control = (int)syscall(SYS_pidfd_open, somebody, 0);
+    return done(deed_control);
+}
+
+static int signals_by_descriptor(void)
+{
+    return done(syscall(SYS_pidfd_send_signal, deed_control, 0, NULL, 0));
+}
+
+static int takes_somebodys_descriptor(void)
+{
+    return done(syscall(SYS_pidfd_getfd, deed_control, STDIN_FILENO, 0));
+}
+
+static int writes_somebodys_memory(void)
+{
+    struct iovec here = { &somebody, sizeof somebody }, there = here;
+
+    return done(process_vm_writev(somebody, &here, 1, &there, 1, 0));
+}
+
+static int asks_for_somebodys_limits(void)
+{
+    struct rlimit limit;
+
+    return done(prlimit(somebody, RLIMIT_NOFILE, NULL, &limit));
+}
+
+static int signals_itself(void)
+{
+    return done(syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), 0));
+}
+
+static int waits_for_children(void)
+{
+    return done(waitpid(-1, NULL, WNOHANG) < 0 && errno != ECHILD ? -1 : 0);
+}
+
+static int changes_its_name(void)
+{
+    return done(prctl(PR_SET_NAME, "sshd", 0, 0, 0));
+}
+
+static int filters_itself(void)
+{
+    const uint32_t action = SECCOMP_RET_ALLOW;
+
+    return done(syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action));
+}
+
+static int sets_its_capabilities(void)
+{
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    struct __user_cap_data_struct data[2];
+
+    return done(syscall(SYS_capget, &header, data) < 0 ? -1 : syscall(SYS_capset, &header, data));
+}
+
+static int changes_its_personality(void)
+{
+    return done(personality(PER_LINUX | READ_IMPLIES_EXEC));
+}
+
+static int changes_its_priority(void)
+{
+    return done(setpriority(PRIO_PROCESS, 0, 0));
 }
 
 static int raises_a_limit(void)
@@ -458,6 +658,20 @@ static int locks_memory(void)
     return done(mlock(page, 4096));
 }
 
+static int locks_all_memory(void)
+{
+    return done(mlockall(MCL_CURRENT) < 0 && errno != ENOMEM && errno != EPERM ? -1 : 0);
+}
+
+static int sends_messages(void)
+{
+    int id = msgget(IPC_PRIVATE, 0600);
+
+    if (id >= 0)
+        msgctl(id, IPC_RMID, NULL);
+    return done(id);
+}
+
 /* --- the kernel -------------------------------------------------------------------------------------------------- */
 
 static int unshares(void)
@@ -470,6 +684,38 @@ static int makes_a_ring(void)
     struct io_uring_params params = { 0 };
 
     return done(syscall(SYS_io_uring_setup, 1, &params));
+}
+
+/* Of a ring that somebody else made: there is none, which is an answer. */
+static int uses_a_ring(void)
+{
+    return done(syscall(SYS_io_uring_enter, deed_client, 1, 0, 0, NULL, 0) < 0 && errno == ENOSYS ? -1 : 0);
+}
+
+static int adds_a_key(void)
+{
+    long r = syscall(SYS_add_key, "no such type", "x", "x", 1, KEY_SPEC_PROCESS_KEYRING);
+
+    return done(r < 0 && errno == ENOSYS ? -1 : 0);
+}
+
+static int requests_a_key(void)
+{
+    return done(syscall(SYS_request_key, "no such type", "x", NULL, 0) < 0 && errno == ENOSYS ? -1 : 0);
+}
+
+static int have_a_namespace_instead(void)
+{
+    int fd = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+
+    close(deed_control);
+    deed_control = fd;
+    return done(fd);
+}
+
+static int enters_a_namespace(void)
+{
+    return done(setns(deed_control, CLONE_NEWUTS) < 0 && errno != EPERM ? -1 : 0);
 }
 
 static int uses_keys(void)
@@ -553,7 +799,16 @@ const struct deed deeds[] = {
     DEED_AFTER(makes_memory_code, have_a_page), DEED_AFTER(makes_memory_code_by_key, have_a_page),
     DEED_AFTER(maps_a_file, have_a_file_instead), DEED(shares_memory), DEED_AFTER(locks_memory, have_a_page), DEED(unshares),
     DEED(makes_a_ring), DEED(uses_keys), DEED(watches_events), DEED(asks_bpf), DEED_AFTER(mounts, have_own_mounts),
-    DEED(asks_for_the_host), DEED(joins_a_futex),
+    DEED(asks_for_the_host), DEED(joins_a_futex), DEED(opens_by_openat2), DEED(renames_a_file), DEED(links_a_file),
+    DEED(makes_a_device), DEED(changes_the_mode), DEED(changes_the_owner), DEED(changes_the_root),
+    DEED_AFTER(sends_a_file, have_a_file_instead), DEED(asks_who_is_there), DEED(makes_a_timer), DEED(takes_signals_as_bytes),
+    DEED(watches_all_files), DEED(handles_page_faults), DEED_AFTER(accepts, have_a_listener),
+    DEED_AFTER(execs_a_descriptor, have_a_program_instead), DEED_AFTER(signals_by_descriptor, have_somebodys_descriptor),
+    DEED_AFTER(takes_somebodys_descriptor, have_somebodys_descriptor), DEED_AFTER(writes_somebodys_memory, have_somebody),
+    DEED_AFTER(asks_for_somebodys_limits, have_somebody), DEED(signals_itself), DEED(waits_for_children), DEED(changes_its_name),
+    DEED(filters_itself), DEED(sets_its_capabilities), DEED(changes_its_personality), DEED(changes_its_priority),
+    DEED(locks_all_memory), DEED(sends_messages), DEED(uses_a_ring), DEED(adds_a_key), DEED(requests_a_key),
+    DEED_AFTER(enters_a_namespace, have_a_namespace_instead),
 #ifdef __x86_64__
     DEED(calls_as_i386), DEED(calls_as_x32),
 #endif
