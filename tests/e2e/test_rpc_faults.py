@@ -70,7 +70,7 @@ def test_libvirtd_restarted(number):
                     assert (result.rc, result.stderr) == (69, b"virtgate: libvirtd on this host ended the connection; try again\n")
         assert not vgtest.is_blank(viewer.picture())
     ends = records(mark, "end ", 3)
-    assert [end["reason"] for end in ends if not end["vm"]] == ["libvirtd ended the connection"] * 2
+    assert [end["reason"] for end in ends if not end.get("vm")] == ["libvirtd ended the connection"] * 2
     with Raw("bob") as raw:
         assert raw.call(16, domain("cards2", CARDS2))[0] == 0
 
@@ -78,7 +78,7 @@ def test_libvirtd_restarted(number):
 def test_libvirtd_hangs():
     """It is stopped while calls wait: the client waits, and can go; what it asked is answered when libvirtd goes on."""
     mark = vgtest.log_mark()
-    libvirtd = vgtest.process("libvirtd")
+    libvirtd = vgtest.process(vgtest.LIBVIRTD)
     with Raw("alice") as raw, Raw("bob") as other:
         os.kill(libvirtd, signal.SIGSTOP)
         try:
