@@ -23,6 +23,7 @@ import time
 import pytest
 
 import sshd_config as conf
+from vgtest import LIBVIRT_SOCKET
 
 HOST = "127.0.0.1"
 BANNER = b"PROBE REACHED THE TARGET\n"
@@ -321,7 +322,7 @@ def stays_open(port):
             return False
 
 
-@pytest.mark.parametrize("path", ["/run/libvirt/libvirt-sock-ro", "/run/libvirt/libvirt-sock", "/run/virtgate/broker.sock",
+@pytest.mark.parametrize("path", [f"{LIBVIRT_SOCKET}-ro", LIBVIRT_SOCKET, "/run/virtgate/broker.sock",
                                   "/run/dbus/system_bus_socket"])
 @pytest.mark.parametrize("door", ["alice-shipped", "alice-permissive", "carol-shipped"], indirect=True)
 def test_local_forward_to_the_sockets_of_the_host(door, path):
