@@ -2,6 +2,7 @@
 #include "session/session_answer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@
 #include "wire/listing.h"
 #include "wire/outcome.h"
 #include "wire/reply.h"
+
+#define END_SECONDS 1 /* less than the broker's patience (BROKER_ENDING_USEC) */
 
 /* --- saying ------------------------------------------------------------------------------------------------------ */
 
@@ -339,7 +342,34 @@ static bool check_takeover(const struct session *session, const struct finding *
     return false;
 }
 
-static void carry_console(const struct session *session, struct virt_console *console, const struct finding *finding)
+/* What is said of a console whose libvirtd does not answer at its end. */
+static struct {
+    const struct session *session;
+    struct outcome outcome;
+} ended;
+
+static void on_no_answer(int signal)
+{
+    (void)signal;
+    tell_broker(ended.session, &ended.outcome, -1); /* sends, and nothing else: it may have interrupted anything */
+    _exit(EX_OK);
+}
+
+/* The broker kills this process when it hears of the end. */
+static void end_console(const struct session *session, struct virt *virt, struct virt_console *console,
+                        const struct finding *finding, const struct outcome *outcome)
+{
+    ended.session = session;
+    ended.outcome = *outcome;
+    signal(SIGALRM, on_no_answer);
+    alarm(END_SECONDS);
+    virt_console_end(console, virt, &finding->domain);
+    alarm(0);
+    tell_broker(session, outcome, -1);
+}
+
+static void carry_console(const struct session *session, struct virt *virt, struct virt_console *console,
+                          const struct finding *finding)
 {
     struct outcome outcome = outcome_of(OUTCOME_OPENED, RIGHT_SERIAL, finding);
     int pair[2];
@@ -354,7 +384,7 @@ static void carry_console(const struct session *session, struct virt_console *co
         alarm(0); /* opened: from now on the broker ends it */
         virt_console_run(console, pair[0], session->control, &outcome.to_user, &outcome.from_user);
         outcome.kind = OUTCOME_ENDED;
-        tell_broker(session, &outcome, -1);
+        end_console(session, virt, console, finding, &outcome);
     }
     fd_close(&pair[0]);
     fd_close(&pair[1]);
@@ -386,7 +416,7 @@ static void answer_console(const struct session *session, struct virt *virt)
     } else if ((r = virt_console_open(virt, &finding.domain, device, command->takeover, &console)) < 0) {
         refuse_open(session, RIGHT_SERIAL, &finding, r);
     } else {
-        carry_console(session, console, &finding);
+        carry_console(session, virt, console, &finding);
         virt_console_close(console);
     }
     virt_domain_release(&finding.domain);

@@ -17,6 +17,10 @@ int virt_console_open(struct virt *virt, const struct virt_domain *domain, const
                       struct virt_console **ret);
 void virt_console_close(struct virt_console *console);
 
+/* To be called while libvirtd's answer can still be awaited, before this process goes: ends the stream, so that libvirtd has
+ * nothing more to say on it when the connection closes. Waits as long as libvirtd does not answer. */
+void virt_console_end(struct virt_console *console, struct virt *virt, const struct virt_domain *domain);
+
 /* Carries bytes between the console and user (a socket; made not to wait) until the guest's side ends, the user's side
  * ends or is closed for writing, or control becomes readable or ends. At most 64 KiB towards the user and 4 KiB towards
  * the guest are held: a user who does not read stops the guest's output at libvirtd, not in this process. */

@@ -243,6 +243,29 @@ def test_client_killed():
         ask_greeting(p.talk, "cards2")
 
 
+def test_libvirtd_is_taken_leave_of():
+    """What breaks off while the guest talks can stop libvirtd for good (virt_console_end); its log tells which it was."""
+    before = len(vgtest.LIBVIRT_LOG.read_bytes())
+    try:
+        for n in range(5):
+            with vgtest.shell("alice", "console cards2", stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as p:
+                stream = vgtest.Stream(p.stdout.fileno(), p.stdin.fileno())
+                if n == 0:
+                    ask_greeting(stream, "cards2")
+                    stream.write(b"F")
+                stream.read_until(b"xyz\r\n")
+                p.kill()
+            free()
+    finally:
+        with ssh_open("alice", "console", "cards2") as p:
+            ask_greeting(p.talk, "cards2")
+            assert p.hang_up() == 0
+    free()
+    told = vgtest.LIBVIRT_LOG.read_bytes()[before:]
+    assert b"End of file while reading data" in told
+    assert b"Connection reset" not in told and b"Broken pipe" not in told
+
+
 # --- one user at a time -------------------------------------------------------------------------------------------
 
 def test_in_use(logins):
