@@ -84,8 +84,9 @@ def test_xml_has_no_secrets():
                 "<graphics type='spice' autoport='no' port='5978' passwd='geheim'/>")
     with extra_vm("locked", graphics, start=False) as uuid:
         with vgtest.acl(vgtest.ACL.read_text() + "\n[vm locked]\ndisplay = alice\nserial = bob\n"):
-            xml = said("alice", "dumpxml", "locked", "--security-info")
-            assert "geheim" not in xml and "597" not in xml
+            for options in (["--migratable", "--security-info"], ["--inactive", "--security-info"], ["--security-info"]):
+                xml = said("alice", "dumpxml", "locked", *options)
+                assert "passwd" not in xml and "geheim" not in xml and "597" not in xml
             assert re.findall(r"<listen type='socket' socket='(.*?)'/>", xml) == [f"/run/virtgate/display/{uuid}/{n}" for n in (0, 1)]
             assert "<serial" not in xml and "<console" not in xml
             xml = said("bob", "dumpxml", "locked", "--security-info")
@@ -109,13 +110,21 @@ def test_power():
                                    "qemu-monitor-command mill info --hmp", "managedsave mill", "setvcpus mill 1",
                                    "domrename mill secret2", "snapshot-create mill", "blockresize mill hda 1",
                                    "attach-disk mill /etc/shadow vdb", "start mill --force-boot", "destroy mill --remove-logs",
-                                   "net-define /dev/null", "qemu-agent-command mill {}", "migrate mill qemu+ssh://x/system",
+                                   "net-define /dev/null", "qemu-agent-command mill {}", "migrate mill qemu+ssh://mallory@127.0.0.1/system",
+                                   "set-user-password mill root geheim", "attach-device mill /etc/virtgate-device.xml",
+                                   "detach-disk mill hda", "define /etc/virtgate-device.xml", "create /etc/virtgate-device.xml",
                                    "send-process-signal mill 1 9", "inject-nmi mill", "start mill --autodestroy"])
 def test_never_by_any_right(words):
-    with extra_vm("mill", ""), vgtest.acl(vgtest.ACL.read_text() + f"\n[vm mill]\n{ALL_RIGHTS}"):
-        before = vgtest.virsh("dumpxml", "mill")
-        complaint("mallory", *words.split())
-        assert vgtest.virsh("dumpxml", "mill") == before
+    device = pathlib.Path("/etc/virtgate-device.xml")       # of the client's machine, which is this one, too
+    device.write_text("<disk type='file'><source file='/etc/shadow'/><target dev='vdb'/></disk>" if "device" in words else
+                      vgtest.virsh("dumpxml", "secret").replace("secret", "mine"))
+    with extra_vm("mill", "", start=not words.startswith("start")), \
+            vgtest.acl(vgtest.ACL.read_text() + f"\n[vm mill]\n{ALL_RIGHTS}"):
+        before = vgtest.virsh("dumpxml", "mill"), vgtest.virsh("list", "--all", "--name")
+        # What a client does not even try, it does not because of what the gate said to it first.
+        assert re.search("access denied|not supported", complaint("mallory", *words.split()))
+        assert (vgtest.virsh("dumpxml", "mill"), vgtest.virsh("list", "--all", "--name")) == before
+    device.unlink()
 
 
 def test_display_calls(tmp_path):
