@@ -205,8 +205,8 @@ static void take_end_of_client(struct connection *c)
     c->on_peer = sd_event_source_disable_unref(c->on_peer);
     if (!c->end_reason)
         c->end_reason = "client ended";
-    if (c->started && c->held < 0) {
-        connection_end(c, c->end_reason); /* a serial session's process has the last word */
+    if (c->started && (c->held < 0 || is_filter(c))) {
+        connection_end(c, c->end_reason); /* the process of a stream of libvirt's has the last word: it takes its leave there */
         return;
     }
     if (c->held >= 0)

@@ -64,6 +64,10 @@ int rpc_filter_pass_from_server(struct rpc_filter *filter, const struct rpc_head
 struct rpc_buffer *rpc_filter_to_client(struct rpc_filter *filter);
 struct rpc_buffer *rpc_filter_to_server(struct rpc_filter *filter);
 
+/* The client has gone: gives up for it the streams that are open. 1: libvirtd's confirmation of some is still due, which is
+ * taken as any message; 0: nothing is; -errno. Once more is no harm. */
+int rpc_filter_give_up_streams(struct rpc_filter *filter);
+
 /* The client has said goodbye, and libvirtd has heard it: that libvirtd ends the connection then is as it should be. */
 bool rpc_filter_closed(const struct rpc_filter *filter);
 

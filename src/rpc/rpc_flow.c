@@ -90,6 +90,26 @@ int rpc_stream_from_client(struct rpc_filter *f, const struct rpc_message *m)
     return stream->sends ? rpc_frame_put(&f->to_server, &header, m->payload, m->len) : 0;
 }
 
+int rpc_filter_give_up_streams(struct rpc_filter *f)
+{
+    bool due = false;
+
+    for (size_t i = 0; i < f->n_streams; i++) {
+        struct stream *stream = &f->stream[i];
+        const struct rpc_header header = { RPC_PROGRAM_REMOTE, RPC_VERSION, stream->procedure, RPC_STREAM, stream->serial, RPC_ERROR };
+        if (!stream->opened)
+            continue;
+        due = true;
+        if (stream->finished)
+            continue;
+        stream->finished = true;
+        int r = rpc_frame_put(&f->to_server, &header, NULL, 0);
+        if (r < 0)
+            return r;
+    }
+    return due;
+}
+
 /* An end of a stream: by a packet, or by a reply, which confirms that the client has given it up. */
 int rpc_stream_end_from_server(struct rpc_filter *f, struct stream *stream, const struct rpc_message *m)
 {

@@ -10,6 +10,8 @@
 #define TO_CLIENT_HIGH (1U << 20)   /* above it nothing is read from libvirtd */
 #define TO_SERVER_HIGH (256U << 10) /* above it nothing is read from the client */
 #define LAST_WORDS_MS 2000          /* for the client to take what libvirtd said before it went */
+#define LEAVE_MS 500                /* for libvirtd to say something, when streams are given up */
+#define LEAVE_READS 256             /* that it may need for it */
 
 struct side {
     int fd;
@@ -174,6 +176,29 @@ static void say_last_words(struct side *client)
             return;
 }
 
+/* libvirtd closes a connection that it cannot write a stream's data to under a lock that the closing takes once more
+ * (daemonStreamEvent() and remoteClientFreePrivateCallbacks() in 9.0 as in 11.3), and then serves nobody any more. So no
+ * connection breaks off while a stream of it is open, as long as libvirtd answers. */
+static void take_leave(struct loop *loop)
+{
+    struct side *server = &loop->server;
+
+    for (int i = 0; i < LEAVE_READS && !server->ended && rpc_filter_give_up_streams(loop->filter) > 0; i++) {
+        struct pollfd ready = { .fd = server->fd, .events = (short)(wanted(server, true) | POLLIN) };
+        if (poll(&ready, 1, LEAVE_MS) <= 0 || write_side(server) < 0 ||
+            (ready.revents & ~POLLOUT && read_side(server) < 0))
+            return;
+        int r;
+        do {
+            r = take_message(loop, server);
+            /* Nobody is there to hear it. */
+            rpc_buffer_drop(loop->client.out, rpc_buffer_len(loop->client.out));
+        } while (r > 0);
+        if (r < 0)
+            return;
+    }
+}
+
 static enum rpc_end run(struct loop *loop, int control)
 {
     struct side *client = &loop->client, *server = &loop->server;
@@ -222,6 +247,7 @@ enum rpc_end rpc_loop(struct rpc_filter *filter, int client, int upstream, int c
     };
     enum rpc_end end = run(&loop, control);
 
+    take_leave(&loop);
     *ret = (struct rpc_totals){ loop.client.sent, loop.client.received };
     rpc_buffer_free(&loop.client.in);
     rpc_buffer_free(&loop.server.in);

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import select
+import signal
 import struct
 import time
 
@@ -149,6 +150,29 @@ def test_console():
         first.talk.read_rest()
     with console("bob", "cards2", "--devname", "parallel0") as none:
         assert b"access denied" in none.talk.read_rest()
+
+
+def test_libvirtd_is_taken_leave_of():
+    """What breaks off while the guest talks can stop libvirtd for good (take_leave in rpc_loop.c); its log tells which it was."""
+    before = len(vgtest.LIBVIRT_LOG.read_bytes())
+    try:
+        for n in range(5):
+            with console("bob", "cards2") as p:
+                if n == 0:
+                    vgtest.ask_greeting(p.talk, "cards2")
+                    p.talk.write(b"F")
+                p.talk.read_until(b"xyz\r\n")
+                # The filter's client: gone without a word.
+                for ssh in vgtest.processes("ssh"):
+                    os.kill(ssh, signal.SIGKILL)
+            wait_until(lambda: not live(), what="the end of the filter")
+    finally:
+        with console("bob", "cards2") as p:
+            vgtest.ask_greeting(p.talk, "cards2")
+    wait_until(lambda: not live(), what="the end of the filter")
+    told = vgtest.LIBVIRT_LOG.read_bytes()[before:]
+    assert b"End of file while reading data" in told
+    assert b"Connection reset" not in told and b"Broken pipe" not in told
 
 
 def test_takeover():

@@ -1203,6 +1203,37 @@ static void streams_are_those_that_were_opened(void **state)
     world_free(w);
 }
 
+/* Its client has gone. */
+static void a_stream_is_given_up(void **state)
+{
+    struct world *w = world_new("alice", false, true);
+    struct vgr_args_console args = { claim_of("cards2", "aaaaaaaaaaaaaaaa", 4), NULL, 0 };
+    struct rpc_header end = { RPC_PROGRAM_REMOTE, 1, 201, RPC_STREAM, 0, RPC_OK };
+    struct rpc_buffer *asked = rpc_filter_to_server(w->filter);
+    struct rpc_message message;
+    struct answer answer;
+
+    (void)state;
+    assert_int_equal(rpc_filter_give_up_streams(w->filter), 0);
+    assert_int_equal(rpc_buffer_len(asked), 0);
+    assert_int_equal(code_of(call_with(w, 201, RPC_CODEC(vgr_args_console), &args)), 0);
+    assert_int_equal(rpc_filter_give_up_streams(w->filter), 1);
+    assert_int_equal(rpc_frame_peek(asked, RPC_FROM_CLIENT_MAX, &message), 1);
+    assert_int_equal(message.header.type, RPC_STREAM);
+    assert_int_equal(message.header.status, RPC_ERROR);
+    assert_int_equal(message.header.procedure, 201);
+    assert_int_equal(message.header.serial, w->stream_serial);
+    assert_int_equal(rpc_buffer_len(asked), RPC_HEAD_SIZE + message.len);
+    rpc_buffer_drop(asked, rpc_buffer_len(asked));
+    assert_int_equal(rpc_filter_give_up_streams(w->filter), 1); /* not said twice */
+    assert_int_equal(rpc_buffer_len(asked), 0);
+    end.serial = w->stream_serial;
+    server_says(w, &end, "", 0);
+    assert_int_equal(rpc_filter_give_up_streams(w->filter), 0);
+    assert_true(client_hears(w, &answer));
+    world_free(w);
+}
+
 /* libvirtd's main thread may send data while the thread of the call has not replied yet. */
 static void a_stream_may_begin_before_its_reply(void **state)
 {
@@ -1549,7 +1580,8 @@ int main(void)
         cmocka_unit_test(no_program_of_the_clients_is_run), cmocka_unit_test(errors_do_not_name_others),
         cmocka_unit_test(events_are_of_the_users_domains), cmocka_unit_test(events_are_asked_for_of_own_domains),
         cmocka_unit_test(the_filters_own_events_are_shared),
-        cmocka_unit_test(streams_are_those_that_were_opened), cmocka_unit_test(a_stream_may_begin_before_its_reply),
+        cmocka_unit_test(streams_are_those_that_were_opened), cmocka_unit_test(a_stream_is_given_up),
+        cmocka_unit_test(a_stream_may_begin_before_its_reply),
         cmocka_unit_test(a_screenshot_flows_one_way),
         cmocka_unit_test(each_refusal_of_a_call_says_why), cmocka_unit_test(each_refusal_of_a_console_says_why),
         cmocka_unit_test(each_refusal_of_what_libvirtd_says_says_why), cmocka_unit_test(each_refusal_of_a_connection_says_why),
