@@ -17,6 +17,11 @@ INSIDE = os.environ.get("VIRTGATE_SANDBOX") == "1"
 # The others log in, start VMs and change accounts: never on the machine itself.
 collect_ignore = [str(path) for path in HERE.glob("test_*.py") if (path.name == "test_sandbox.py") == INSIDE]
 
+# They put things of their own at virtqemud's sockets, beside libvirtd.
+BESIDE_LIBVIRTD = ["test_rpc_upstream.py"]
+if os.environ.get("VIRTGATE_LIBVIRTD") == "virtqemud":
+    collect_ignore += [str(HERE / name) for name in BESIDE_LIBVIRTD]
+
 
 @pytest.fixture(scope="module")
 def logins():
