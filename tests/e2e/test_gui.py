@@ -269,7 +269,9 @@ def test_manager_of_another(hers):
             his.type(title, "question")     # lost while the console is not connected
             return vgtest.greeting("cards2").decode().strip() in terminal.content()
         wait_until(greeted, what="the guest's greeting")
-        wait_until(lambda: gui.patient(lambda: window.find("radio menu item", "No graphical console available")),
+        # In the words of virt-manager 4 and 5.
+        wait_until(lambda: gui.patient(lambda: window.find("radio menu item", "No graphical console available") or
+                                       window.find("radio menu item", "Graphical console not configured for guest")),
                    what="the menu of consoles")
         window.click("toggle button", "Pause")
         assert "needs the right power" in " ".join(his.window("^vmm dialog$").texts()).replace("\n", " ")
