@@ -176,9 +176,9 @@ static void say_last_words(struct side *client)
             return;
 }
 
-/* libvirtd closes a connection that it cannot write a stream's data to under a lock that the closing takes once more
- * (daemonStreamEvent() and remoteClientFreePrivateCallbacks() in 9.0 as in 11.3), and then serves nobody any more. So no
- * connection breaks off while a stream of it is open, as long as libvirtd answers. */
+/* libvirtd closes a connection that it cannot write a stream's data to, and 11.3 does it under a lock that the closing
+ * takes once more (see virt_console_end()): it then serves nobody any more. So no connection breaks off while a stream of
+ * it is open, as long as libvirtd answers. */
 static void take_leave(struct loop *loop)
 {
     struct side *server = &loop->server;

@@ -95,14 +95,14 @@ void virt_console_close(struct virt_console *console)
     free(console);
 }
 
-/* libvirtd closes a connection that it cannot write a stream's data to, and does it under a lock that the closing takes once
- * more (daemonStreamEvent() and remoteClientFreePrivateCallbacks() in 9.0 as in 11.3): a connection that breaks off while
- * the guest talks can stop libvirtd for everybody and for good. */
+/* libvirtd closes a connection that it cannot write a stream's data to, and 11.3 does it under a lock that the closing
+ * takes once more (daemonStreamEvent() and remoteClientFreePrivateCallbacks(); in 9.0 the latter takes none): a connection
+ * that breaks off while the guest talks can stop libvirtd for everybody and for good. */
 void virt_console_end(struct virt_console *console, struct virt *virt, const struct virt_domain *domain)
 {
     virStreamAbort(console->stream);
-    /* Nothing is asked of libvirtd where it has ended the stream itself, with more than one event to come. The answer to a
-     * call comes after them. */
+    /* Nothing is asked of libvirtd where it has ended the stream itself, with more than one event to come; the answer
+     * to a call comes after them. */
     virt_is_same(virt, domain);
 }
 
