@@ -25,7 +25,7 @@
 #define BROKER_CONNECTIONS_BESIDE 8 /* of one uid, beside its sessions: those that list, or have not asked yet */
 #define BROKER_REQUEST_USEC 5000000ULL   /* for a client to say what it wants */
 #define BROKER_ANSWER_USEC 30000000ULL   /* for NSS and libvirtd to answer */
-#define BROKER_ENDING_USEC 2000000ULL    /* for a session process to end by itself */
+#define BROKER_ENDING_USEC 5000000ULL    /* for a session process to end by itself */
 #define BROKER_TICK_USEC 2000000ULL      /* how often live sessions are looked at: time limits, hours, until */
 
 enum connection_state { WANT_REQUEST, WANT_IDENTITY, WANT_OUTCOME, LIVE, ENDING };

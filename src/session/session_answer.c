@@ -22,7 +22,7 @@
 #include "wire/outcome.h"
 #include "wire/reply.h"
 
-#define END_SECONDS 1 /* less than the broker's patience (BROKER_ENDING_USEC) */
+#define END_SECONDS 4 /* less than the broker's patience (BROKER_ENDING_USEC) */
 
 /* --- saying ------------------------------------------------------------------------------------------------------ */
 
@@ -342,30 +342,30 @@ static bool check_takeover(const struct session *session, const struct finding *
     return false;
 }
 
-/* What is said of a console whose libvirtd does not answer at its end. */
+/* What is said of a console at its end. */
 static struct {
     const struct session *session;
     struct outcome outcome;
 } ended;
 
-static void on_no_answer(int signal)
+/* The broker kills this process when it hears of the end, so nothing is begun after that which libvirtd would answer. By
+ * SIGALRM it may interrupt anything: it sends, and does nothing else. */
+static _Noreturn void leave(int signal)
 {
     (void)signal;
-    tell_broker(ended.session, &ended.outcome, -1); /* sends, and nothing else: it may have interrupted anything */
+    tell_broker(ended.session, &ended.outcome, -1);
     _exit(EX_OK);
 }
 
-/* The broker kills this process when it hears of the end. */
-static void end_console(const struct session *session, struct virt *virt, struct virt_console *console,
+static _Noreturn void end_console(const struct session *session, struct virt *virt, struct virt_console *console,
                         const struct finding *finding, const struct outcome *outcome)
 {
     ended.session = session;
     ended.outcome = *outcome;
-    signal(SIGALRM, on_no_answer);
+    signal(SIGALRM, leave);
     alarm(END_SECONDS);
     virt_console_end(console, virt, &finding->domain);
-    alarm(0);
-    tell_broker(session, outcome, -1);
+    leave(0);
 }
 
 static void carry_console(const struct session *session, struct virt *virt, struct virt_console *console,

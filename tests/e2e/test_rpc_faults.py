@@ -33,10 +33,18 @@ def nothing_left():
 
 
 def settled_descriptors(gate):
-    """Once all processes that wait for a job are there."""
-    wait_until(lambda: len(vgtest.processes("virtgate-session")) == vgtest.SPARES, what="the spare processes")
-    return wait_until(lambda: len(os.listdir(f"/proc/{gate}/fd")) if len(vgtest.processes("virtgate-rpc")) == SPARE_FILTERS else 0,
-                      what="the spare filters")
+    """Once all processes that wait for a job are there, and nothing has changed for a while: a connection that ends is not
+    counted."""
+    seen = []
+
+    def settled():
+        here = len(vgtest.processes("virtgate-session")), len(vgtest.processes("virtgate-rpc")), len(os.listdir(f"/proc/{gate}/fd"))
+        seen.append(here)
+        time.sleep(0.05)
+        return here[:2] == (vgtest.SPARES, SPARE_FILTERS) and seen[-8:] == [here] * 8
+
+    wait_until(settled, what="the spare processes")
+    return seen[-1][2]
 
 
 def message(procedure, payload=b"", serial=0, kind=CALL):
