@@ -128,7 +128,10 @@ class Raw:
 
 def is_live(pid):
     """It serves somebody: only then its system calls are filtered."""
-    return re.search(r"Seccomp:\s+2", pathlib.Path(f"/proc/{pid}/status").read_text()) is not None
+    try:
+        return re.search(r"Seccomp:\s+2", pathlib.Path(f"/proc/{pid}/status").read_text()) is not None
+    except OSError:     # it has gone meanwhile
+        return False
 
 
 def live():
