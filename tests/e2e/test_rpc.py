@@ -43,6 +43,10 @@ def test_anothers_is_like_none(words):
 
 
 READS = [
+    ("uri", r"qemu\+ssh://alice@127.0.0.1/system"), ("list", r"(?s).*cards2 +running.*"),
+    ("dominfo cards2", rf"(?s)Id: +\d+\nName: +cards2\nUUID: +{CARDS2}\nOS Type: +hvm\nState: +running\n.*Security model: .*"),
+    ("dumpxml cards2", rf"(?s)<domain .*<uuid>{CARDS2}</uuid>.*</domain>\n*"),
+    ("domstats cards2", r"(?s)Domain: 'cards2'.*state.state=1.*"),
     ("domstate cards2", r"running"), ("domid cards2", r"\d+"), ("domuuid cards2", CARDS2),
     (f"domname {CARDS2}", "cards2"), ("domdisplay cards2", f"vnc\\+unix:///run/virtgate/display/{CARDS2}/0"),
     ("domdisplay spicevm", "spice\\+unix:///run/virtgate/display/.*/0"),
