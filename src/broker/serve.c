@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -651,9 +652,17 @@ static void take_request(struct connection *c)
         refuse(c, EX_TEMPFAIL, "too many accounts are being looked up", "this host is busy; try again");
 }
 
+static bool outcome_waits(const struct connection *c)
+{
+    struct pollfd control = { .fd = c->worker.control, .events = POLLIN };
+
+    return c->state == WANT_OUTCOME && poll(&control, 1, 0) > 0;
+}
+
 static int on_client(sd_event_source *source, int fd, uint32_t events, void *context)
 {
     struct connection *c = context;
+    ssize_t n;
     char byte;
 
     (void)source;
@@ -668,8 +677,10 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
         break;
     case WANT_IDENTITY:
     case WANT_OUTCOME:
-        /* Nothing is due from the client now but its end. */
-        if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
+        /* Nothing is due from the client now but its end, or the first report of one who has the stream: then what the
+         * session process said of that, before it handed it over, lies unread and comes first. */
+        n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if ((n < 0 && errno == EAGAIN) || (n > 0 && outcome_waits(c)))
             break;
         take_end_of_client(c);
         break;

@@ -1150,6 +1150,29 @@ def test_D25_1_client_ends_while_it_is_served(broker, message, how):
     assert (start["session"], start["vm"], start["user"]) == (end["session"], "cards2", "alice")
 
 
+@pytest.mark.parametrize("message", [display("cards2"), console("cards2")], ids=["display", "console"])
+def test_report_before_the_broker_knows(broker, message):
+    """A session so short that its client's report is there before the broker has read of its beginning."""
+    mark = log_mark()
+    with client("alice") as (sock, _):
+        with stopped(vgtest.process(vgtest.LIBVIRTD)):
+            sock.send(message)
+            wait_until(lambda: len(wire.sessions_of(broker)) == SPARES + 1, what="a session process with the job")
+            os.kill(broker, signal.SIGSTOP)
+        try:
+            reply = receive(sock)
+            sock.send(wire.report(5, 7))
+        finally:
+            os.kill(broker, signal.SIGCONT)
+        assert reply.kind == STREAM
+        record(mark, "start")
+        assert not has_ended(reply.fd, 0.5)
+        wire.close_all(reply.fds)
+    if message == display("cards2"):    # of a console the session process tells the numbers
+        end = record(mark, "end")
+        assert (end["bytes_to_user"], end["bytes_from_user"]) == ("5", "7")
+
+
 def test_D28_1_gate_is_killed():
     mark = log_mark()
     for words in (["-c", "display cards2"], ["-c", "console cards2"]):
