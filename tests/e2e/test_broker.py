@@ -1122,17 +1122,24 @@ def received_has_ended(timeout):
     return has_ended(held[-1], timeout)
 
 
+@contextlib.contextmanager
+def broker_that_does_not_know(broker, sock, message):
+    """A session process has the request and, from the end of the block on, answers it; the broker sleeps since before."""
+    with stopped(vgtest.process(vgtest.LIBVIRTD)):
+        sock.send(message)
+        # A session process has the job once it waits for libvirtd.
+        wait_until(lambda: len(wire.sessions_of(broker)) == SPARES + 1, what="a session process with the job")
+        os.kill(broker, signal.SIGSTOP)
+        yield
+
+
 @pytest.mark.parametrize("message", [display("cards2"), console("cards2")], ids=["display", "console"])
 @pytest.mark.parametrize("how", ["exit", "second message", "close"])
 def test_D25_1_client_ends_while_it_is_served(broker, message, how):
     """The end is seen before the broker has read of the stream that the client has by then."""
     mark = log_mark()
     with client("alice") as (sock, alice):
-        with stopped(vgtest.process(vgtest.LIBVIRTD)):
-            sock.send(message)
-            # A session process has the job once it waits for libvirtd.
-            wait_until(lambda: len(wire.sessions_of(broker)) == SPARES + 1, what="a session process with the job")
-            os.kill(broker, signal.SIGSTOP)
+        with broker_that_does_not_know(broker, sock, message):
             if how == "exit":
                 alice.end()
             elif how == "second message":
@@ -1155,10 +1162,8 @@ def test_report_before_the_broker_knows(broker, message):
     """A session so short that its client's report is there before the broker has read of its beginning."""
     mark = log_mark()
     with client("alice") as (sock, _):
-        with stopped(vgtest.process(vgtest.LIBVIRTD)):
-            sock.send(message)
-            wait_until(lambda: len(wire.sessions_of(broker)) == SPARES + 1, what="a session process with the job")
-            os.kill(broker, signal.SIGSTOP)
+        with broker_that_does_not_know(broker, sock, message):
+            pass
         try:
             reply = receive(sock)
             sock.send(wire.report(5, 7))
