@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +64,7 @@ static void go_live(struct connection *c, const struct outcome *outcome, int hel
     c->held = held;
     c->opened_ms = c->active_ms = io_monotonic_ms();
     c->on_time = sd_event_source_disable_unref(c->on_time);
+    sd_event_source_set_priority(c->on_control, SD_EVENT_PRIORITY_NORMAL);
     c->started = true;
     /* A filter says itself how it ended; if it does not, it died (take_end_of_worker). */
     if (held >= 0 && !is_filter(c))
@@ -438,6 +438,10 @@ static int start_job(struct connection *c, const struct subject *subject)
     r = fdpass_send(c->worker.control, &job, sizeof job, fds, JOB_FDS);
     if (r == 0)
         r = sd_event_add_io(c->broker->event, &c->on_control, c->worker.control, EPOLLIN, on_control, c);
+    /* Of a stream it says that it is open before the client has it: what the client says of it must not come first. From then
+     * on (go_live) it is one of many: a filter whose client floods it would keep the broker from all others. */
+    if (r >= 0)
+        r = sd_event_source_set_priority(c->on_control, SD_EVENT_PRIORITY_IMPORTANT);
     if (r >= 0)
         r = set_timeout(c, BROKER_ANSWER_USEC);
     if (!filter) {
@@ -652,17 +656,9 @@ static void take_request(struct connection *c)
         refuse(c, EX_TEMPFAIL, "too many accounts are being looked up", "this host is busy; try again");
 }
 
-static bool outcome_waits(const struct connection *c)
-{
-    struct pollfd control = { .fd = c->worker.control, .events = POLLIN };
-
-    return c->state == WANT_OUTCOME && poll(&control, 1, 0) > 0;
-}
-
 static int on_client(sd_event_source *source, int fd, uint32_t events, void *context)
 {
     struct connection *c = context;
-    ssize_t n;
     char byte;
 
     (void)source;
@@ -677,10 +673,8 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
         break;
     case WANT_IDENTITY:
     case WANT_OUTCOME:
-        /* Nothing is due from the client now but its end, or the first report of one who has the stream: then what the
-         * session process said of that, before it handed it over, lies unread and comes first. */
-        n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if ((n < 0 && errno == EAGAIN) || (n > 0 && outcome_waits(c)))
+        /* Nothing is due from the client now but its end. */
+        if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
             break;
         take_end_of_client(c);
         break;
