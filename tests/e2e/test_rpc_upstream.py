@@ -247,6 +247,10 @@ class Upstream:
         assert (program, kind) == (REMOTE, CALL)
         return procedure, serial, self._read(size - 28)
 
+    def hear(self):
+        """Waits until something was said, and does not take it: who closes then has not closed before the other's words."""
+        assert self.socket.recv(1, socket.MSG_PEEK)
+
     def say(self, data):
         self.socket.sendall(data)
 
@@ -322,7 +326,8 @@ def end_of(mark):
 
 
 HELLO = [
-    (lambda u: u.close(), NO_ANSWER, "libvirtd did not say how to authenticate: Connection reset by peer"),
+    (lambda u: (u.hear(), u.close()), NO_ANSWER, "libvirtd did not say how to authenticate: Connection reset by peer"),
+    (lambda u: (u.take(), u.close()), NO_ANSWER, "libvirtd did not say how to authenticate: Connection reset by peer"),
     (lambda u: u.answer(66, ERROR, status=1), NOT_LET_IN, "libvirtd did not say how to authenticate: Permission denied"),
     (lambda u: u.answer(66, SASL), NOT_LET_IN, "libvirtd wants an authentication that the gate does not have"),
     (lambda u: u.answer(66, struct.pack(">I", 0)), NOT_LET_IN, "libvirtd wants an authentication that the gate does not have"),
