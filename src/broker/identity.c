@@ -3,19 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/text.h"
-
-#define NSS_BUFFER (256 * 1024)
-#define GROUPS_MAX 4096
 #define STACK_SIZE (512 * 1024)
 
 static int answers[2] = { -1, -1 };
@@ -31,74 +25,13 @@ int identity_prepare(int *ret_answers)
     return 0;
 }
 
-static int look_up_name(struct identity *identity, gid_t *ret_gid, char *buffer)
-{
-    struct passwd entry, *found = NULL;
-    int error;
-
-    do
-        error = getpwuid_r(identity->uid, &entry, buffer, NSS_BUFFER, &found);
-    while (error == EINTR);
-    if (error)
-        return -error;
-    if (!found || !entry.pw_name[0])
-        return -ENOENT;
-    if (text_copy(identity->name, sizeof identity->name, entry.pw_name) < 0)
-        return -ENAMETOOLONG;
-    *ret_gid = entry.pw_gid;
-    /* The name must lead back to the uid: with two sources that disagree, the rules of a name would go to another uid. */
-    do
-        error = getpwnam_r(identity->name, &entry, buffer, NSS_BUFFER, &found);
-    while (error == EINTR);
-    if (error)
-        return -error;
-    return found && entry.pw_uid == identity->uid ? 0 : -ENOENT;
-}
-
-static int look_up_groups(struct identity *identity, gid_t gid, char *buffer)
-{
-    int n = GROUPS_MAX;
-    gid_t *gids = calloc(GROUPS_MAX, sizeof *gids);
-    int r = 0;
-
-    if (!gids)
-        return -ENOMEM;
-    if (getgrouplist(identity->name, gid, gids, &n) < 0) {
-        free(gids);
-        return -E2BIG;
-    }
-    identity->group = calloc((size_t)n, sizeof *identity->group);
-    if (!identity->group)
-        r = -ENOMEM;
-    for (int i = 0; r == 0 && i < n; i++) {
-        struct group entry, *found = NULL;
-        int error = getgrgid_r(gids[i], &entry, buffer, NSS_BUFFER, &found);
-        if (error == EINTR) {
-            i--;
-        } else if (error || !found) {
-            r = error ? -error : -ENOENT; /* a deny may hang on this group: without its name nothing is decided */
-        } else {
-            identity->group[identity->n_groups] = strdup(entry.gr_name);
-            if (!identity->group[identity->n_groups])
-                r = -ENOMEM;
-            else
-                identity->n_groups++;
-        }
-    }
-    free(gids);
-    return r;
-}
-
 static void *look_up(void *argument)
 {
     struct identity *identity = argument;
-    char *buffer = malloc(NSS_BUFFER);
-    gid_t gid = 0;
 
-    identity->error = buffer ? look_up_name(identity, &gid, buffer) : -ENOMEM;
+    identity->error = account_of_uid(identity->uid, &identity->account);
     if (identity->error == 0)
-        identity->error = look_up_groups(identity, gid, buffer);
-    free(buffer);
+        identity->error = account_name_groups(&identity->account);
     /* A pointer is less than PIPE_BUF, so it goes whole; the pipe holds more than IDENTITY_ASKED_MAX of them. */
     if (write(answers[1], &identity, sizeof identity) != (ssize_t)sizeof identity)
         abort();
@@ -148,8 +81,10 @@ struct identity *identity_next(void)
 
 bool identity_is_in(const struct identity *identity, const char *group)
 {
-    for (size_t i = 0; i < identity->n_groups; i++)
-        if (strcmp(identity->group[i], group) == 0)
+    const struct account *account = &identity->account;
+
+    for (size_t i = 0; i < account->n_groups; i++)
+        if (strcmp(account->group[i], group) == 0)
             return true;
     return false;
 }
@@ -158,8 +93,6 @@ void identity_free(struct identity *identity)
 {
     if (!identity)
         return;
-    for (size_t i = 0; i < identity->n_groups; i++)
-        free(identity->group[i]);
-    free(identity->group);
+    account_free(&identity->account);
     free(identity);
 }

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The account of a uid and its groups, as NSS has them now (local files, SSSD, LDAP ...). A directory may take seconds to
- * answer; each question has a thread of its own, so that nobody waits for another's. */
+/* The account of a uid and its groups, as NSS has them now. A directory may take seconds to answer; each question has a
+ * thread of its own, so that nobody waits for another's. */
 #ifndef VG_IDENTITY_H
 #define VG_IDENTITY_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/types.h>
 
-#define IDENTITY_NAME_SIZE 256
+#include "base/account.h"
+
 #define IDENTITY_ASKED_MAX 64 /* questions at one time */
 
 struct identity {
     void *context;              /* of who asked */
     uid_t uid;
-    int error;                  /* 0 or -errno: -ENOENT: no such account; then there is no name */
-    char name[IDENTITY_NAME_SIZE];
-    size_t n_groups;
-    char **group;               /* names; one without a name is an error */
+    int error;                  /* 0 or -errno: -ENOENT: no such account, or a group of it without a name */
+    struct account account;
 };
 
 /* Where answers come: each read gives one pointer to a struct identity, of the reader's from then on. 0 or -errno. */

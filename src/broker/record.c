@@ -10,7 +10,7 @@
 static void add_who(struct log_record *record, const struct connection *connection)
 {
     log_field(record, "session", connection->id);
-    log_field(record, "user", connection->identity ? connection->identity->name : "");
+    log_field(record, "user", connection->identity ? connection->identity->account.name : "");
     log_fieldf(record, "uid", "%lu", (unsigned long)connection->peer.uid);
     /* Only the PAM module can vouch for an address and a key; without it they are not known. */
     log_field(record, "from", "unknown");

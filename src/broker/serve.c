@@ -425,7 +425,7 @@ static int start_job(struct connection *c, const struct subject *subject)
     FD_AUTO view = -1;
     int r;
 
-    text_copy(job.user, sizeof job.user, c->identity->name);
+    text_copy(job.user, sizeof job.user, c->identity->account.name);
     text_copy(job.uri, sizeof job.uri, settings->uri);
     r = policy_view_encode(c->broker->policy, subject, &c->view, &c->view_len);
     if (r == 0)

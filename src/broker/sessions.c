@@ -42,12 +42,12 @@ unsigned sessions_of(const struct broker *broker, uid_t uid)
 
 int subject_of(const struct connection *connection, struct subject *ret)
 {
-    const struct identity *identity = connection->identity;
+    const struct account *account = &connection->identity->account;
     struct subject subject = {
         .uid = connection->peer.uid,
-        .user = identity->name,
-        .groups = (const char *const *)identity->group,
-        .n_groups = identity->n_groups,
+        .user = account->name,
+        .groups = (const char *const *)account->group,
+        .n_groups = account->n_groups,
         .address.family = AF_UNSPEC, /* known once the PAM module records it */
     };
     int r = moment_at(time(NULL), &subject.now);
