@@ -451,14 +451,6 @@ static int start_job(struct connection *c, const struct subject *subject)
     return r < 0 ? r : 0;
 }
 
-static bool any_right_may_be_allowed(const struct policy *policy, const struct subject *subject, const char *name)
-{
-    return policy_may_allow(policy, subject, name, RIGHT_DISPLAY) ||
-           policy_may_allow(policy, subject, name, RIGHT_SERIAL) ||
-           policy_may_allow(policy, subject, name, RIGHT_POWER) ||
-           policy_may_allow(policy, subject, name, RIGHT_TAKEOVER);
-}
-
 /* False when no rule can allow what is asked for: then libvirtd is not troubled (attack D23). */
 static bool may_be_allowed(const struct connection *c, const struct subject *subject)
 {
@@ -474,7 +466,7 @@ static bool may_be_allowed(const struct connection *c, const struct subject *sub
     case COMMAND_INFO:
     case COMMAND_LIST:
     case COMMAND_RPC:
-        return any_right_may_be_allowed(policy, subject, name);
+        return policy_may_allow_any(policy, subject, name);
     case COMMAND_HELP:
     case COMMAND_VERSION:
         break;

@@ -109,6 +109,7 @@ struct settings {
     int64_t idle;                /* seconds, 0: no limit (the default) */
     int64_t max_time;            /* seconds, 0: no limit (the default) */
     unsigned max_sessions;       /* per user; default 16 */
+    bool confined;               /* only for processes that the PAM lock has confined (not in a view) */
 };
 
 /* --- loading ----------------------------------------------------------------------------------------------------- */
@@ -129,7 +130,7 @@ struct policy_errors {
 
 /* What the files say, in short (the manual page virtgate.ini(5) says it at length):
  *
- *   [gate]          uri, idle, max-time, max-sessions
+ *   [gate]          uri, idle, max-time, max-sessions, confined
  *   [role NAME]     grant = RIGHTS
  *   [user NAME]     RIGHT or ROLE = VM PATTERNS; deny = VM PATTERNS; from, hours, until
  *   [group NAME]    the same
@@ -173,6 +174,9 @@ rights policy_rights(const struct policy *policy, const struct subject *subject,
  * libvirtd (attack D23: no work before the decision). name NULL: on any VM at all; a pattern is then taken for one that
  * matches a VM which no deny names, unless everything is denied. */
 bool policy_may_allow(const struct policy *policy, const struct subject *subject, const char *name, enum right right);
+
+/* The same for every right that there is: with name NULL, has the subject any current grant at all? */
+bool policy_may_allow_any(const struct policy *policy, const struct subject *subject, const char *name);
 
 /* --- the view of one subject ------------------------------------------------------------------------------------- */
 

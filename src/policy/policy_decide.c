@@ -349,3 +349,11 @@ bool policy_may_allow(const struct policy *policy, const struct subject *subject
     person_visit(policy, &person, try_rule, &hope);
     return hope.found;
 }
+
+bool policy_may_allow_any(const struct policy *policy, const struct subject *subject, const char *name)
+{
+    for (rights right = 1; right & RIGHT_ALL; right <<= 1)
+        if (policy_may_allow(policy, subject, name, (enum right)right))
+            return true;
+    return false;
+}

@@ -243,6 +243,15 @@ static int set_max_sessions(struct settings *settings, const char *value, char w
     return 0;
 }
 
+static int set_confined(struct settings *settings, const char *value, char why[static WHY_SIZE])
+{
+    settings->confined = strcmp(value, "required") == 0;
+    if (settings->confined || strcmp(value, "optional") == 0)
+        return 0;
+    snprintf(why, WHY_SIZE, "expected required or optional");
+    return -EINVAL;
+}
+
 int settings_set(struct settings *settings, const char *key, const char *value, char why[static WHY_SIZE])
 {
     if (strcmp(key, "uri") == 0)
@@ -253,6 +262,8 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
         return set_duration(&settings->max_time, value, why);
     if (strcmp(key, "max-sessions") == 0)
         return set_max_sessions(settings, value, why);
-    snprintf(why, WHY_SIZE, "unknown key '%s': expected uri, idle, max-time or max-sessions", key);
+    if (strcmp(key, "confined") == 0)
+        return set_confined(settings, value, why);
+    snprintf(why, WHY_SIZE, "unknown key '%s': expected uri, idle, max-time, max-sessions or confined", key);
     return -EINVAL;
 }

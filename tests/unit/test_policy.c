@@ -206,6 +206,7 @@ static void nobody_is_never_allowed(void **state)
         assert_int_equal(policy_rights(policy, &changed, &(struct vm){ .name = "a" }), 0);
         assert_false(policy_may_allow(policy, &changed, "a", RIGHT_DISPLAY));
         assert_false(policy_may_allow(policy, &changed, NULL, RIGHT_DISPLAY));
+        assert_false(policy_may_allow_any(policy, &changed, NULL));
     }
     changed = alice;
     changed.user = NULL;
@@ -220,6 +221,7 @@ static void nobody_is_never_allowed(void **state)
     expect_verdict(decide(policy, &alice, "", RIGHT_DISPLAY), VERDICT_NO_RULE, 0, "a VM without a name");
     expect_verdict(decide(policy, &alice, NULL, RIGHT_DISPLAY), VERDICT_NO_RULE, 0, "a VM without a name");
     assert_false(policy_may_allow(policy, &alice, "", RIGHT_DISPLAY));
+    assert_false(policy_may_allow_any(policy, &alice, ""));
     policy_free(policy);
 }
 

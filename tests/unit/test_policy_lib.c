@@ -175,6 +175,7 @@ static struct verdict decide_vm(const struct policy *policy, const struct subjec
     if (allowed) {
         assert_true(policy_may_allow(policy, subject, vm->name, right));
         assert_true(policy_may_allow(policy, subject, NULL, right));
+        assert_true(policy_may_allow_any(policy, subject, NULL));
     }
     assert_int_equal(policy_view_encode(policy, subject, &bytes, &len), 0);
     assert_int_equal(policy_view_decode(bytes, len, &view), 0);

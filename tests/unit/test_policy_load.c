@@ -255,7 +255,7 @@ static void refuses_wrong_keys(void **state)
                { "[user a]\noperator = b\n", 2, "unknown key 'operator': expected display, serial, power, takeover, deny" },
                { "[user a]\ngrant = b\n", 2, "unknown key 'grant'" },
                { "[vm a]\nidle = b\n", 2, "unknown key 'idle'" },
-               { "[gate]\ndisplay = b\n", 2, "unknown key 'display': expected uri, idle, max-time or max-sessions" },
+               { "[gate]\ndisplay = b\n", 2, "unknown key 'display': expected uri, idle, max-time, max-sessions or confined" },
                { "[role a]\ngrant = power\ndeny = b\n", 3, "unknown key 'deny': expected grant" },
                { "[user a]\nwatch = b\n", 2, "the right 'watch' is not yet available" },
                { "[vm a]\nwatch = b\n", 2, "the right 'watch' is not yet available" },
@@ -329,6 +329,8 @@ static void refuses_wrong_settings(void **state)
                { "[gate]\nmax-sessions = 10001\n", 2, "expected a number from 1 to 10000" },
                { "[gate]\nmax-sessions = 016\n", 2, "expected a number" },
                { "[gate]\nmax-sessions = none\n", 2, "expected a number" },
+               { "[gate]\nconfined = yes\n", 2, "expected required or optional" },
+               { "[gate]\nconfined = Required\n", 2, "expected required or optional" },
                { "[gate]\nuri = qemu+ext:///system?command=/bin/sh\n", 2, "expected a local driver's URI such as qemu:///system" },
                { "[gate]\nuri = qemu://other/system\n", 2, "expected a local driver's URI" },
                { "[gate]\nuri = /system\n", 2, "expected a local driver's URI" },
@@ -557,15 +559,17 @@ static void reads_the_settings(void **state)
     assert_int_equal(settings->idle, 0);
     assert_int_equal(settings->max_time, 0);
     assert_int_equal(settings->max_sessions, 16);
+    assert_false(settings->confined);
     assert_int_equal(policy_n_rules(policy), 0);
     policy_free(policy);
 
-    policy = load_text("[gate]\nuri = test:///default\nidle = 90s\nmax-time = 2d\nmax-sessions = 10000\n");
+    policy = load_text("[gate]\nuri = test:///default\nidle = 90s\nmax-time = 2d\nmax-sessions = 10000\nconfined = required\n");
     settings = policy_settings(policy);
     assert_string_equal(settings->uri, "test:///default");
     assert_int_equal(settings->idle, 90);
     assert_int_equal(settings->max_time, 2 * 86400);
     assert_int_equal(settings->max_sessions, 10000);
+    assert_true(settings->confined);
     policy_free(policy);
 
     policy = load_text("[gate]\nidle = none\nmax-time = 8h\n");
