@@ -17,6 +17,7 @@
 #include "broker/limit.h"
 #include "broker/workers.h"
 #include "policy/policy.h"
+#include "wire/login.h"
 #include "wire/outcome.h"
 #include "wire/peer.h"
 #include "wire/request.h"
@@ -41,6 +42,8 @@ struct connection {
     struct peer peer;
     sd_event_source *on_fd, *on_peer, *on_time, *on_control, *on_held;
     struct request request;
+    bool has_login;
+    struct login login;         /* what PAM knew of it */
     uintptr_t identity_number;  /* of the question that was asked of NSS */
     struct identity *identity;  /* from its answer on */
     struct worker worker;

@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/record.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/io.h"
 #include "base/log.h"
 
+/* Only the PAM module can vouch for an address and a key; without it they are not known. */
+static void add_login(struct log_record *record, const struct connection *connection)
+{
+    const struct login *login = &connection->login;
+    char from[INET6_ADDRSTRLEN] = "unknown";
+
+    if (connection->has_login && login->address.family != AF_UNSPEC)
+        inet_ntop(login->address.family, &login->address.v4, from, sizeof from);
+    log_field(record, "from", from);
+    log_field(record, "key", connection->has_login && login->key[0] ? login->key : "unknown");
+}
+
 static void add_who(struct log_record *record, const struct connection *connection)
 {
     log_field(record, "session", connection->id);
     log_field(record, "user", connection->identity ? connection->identity->account.name : "");
     log_fieldf(record, "uid", "%lu", (unsigned long)connection->peer.uid);
-    /* Only the PAM module can vouch for an address and a key; without it they are not known. */
-    log_field(record, "from", "unknown");
-    log_field(record, "key", "unknown");
+    add_login(record, connection);
 }
 
 static void add_what(struct log_record *record, const struct outcome *outcome)

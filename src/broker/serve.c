@@ -19,6 +19,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "broker/login_of.h"
 #include "broker/record.h"
 #include "broker/sessions.h"
 #include "wire/fdpass.h"
@@ -639,6 +640,7 @@ static void take_request(struct connection *c)
         refuse(c, EX_PROTOCOL, "not a request of virtgate-shell", "the gate did not understand this client");
         return;
     }
+    c->has_login = login_of_peer(&c->peer, &c->login) == 0;
     c->state = WANT_IDENTITY;
     c->identity_number = ++c->broker->identity_numbers;
     r = identity_ask(c->peer.uid, (void *)c->identity_number);

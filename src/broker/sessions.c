@@ -48,10 +48,12 @@ int subject_of(const struct connection *connection, struct subject *ret)
         .user = account->name,
         .groups = (const char *const *)account->group,
         .n_groups = account->n_groups,
-        .address.family = AF_UNSPEC, /* known once the PAM module records it */
+        .address.family = AF_UNSPEC,
     };
     int r = moment_at(time(NULL), &subject.now);
 
+    if (connection->has_login)
+        subject.address = connection->login.address;
     if (r == 0)
         *ret = subject;
     return r;

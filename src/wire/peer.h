@@ -9,7 +9,7 @@
 struct peer {
     uid_t uid;  /* the effective uid that called connect(), or for a client: listen() */
     gid_t gid;
-    pid_t pid;  /* for the log only: a number is no identity, it is reused */
+    pid_t pid;  /* a number is no identity, it is reused: see login_of.h for its one use beside the log */
     int pidfd;  /* readable when that process has ended; -1 when the kernel has none to give. Owned. */
     bool gone;  /* it has ended, and the kernel (6.5 to 6.14) gives no pidfd for that reason */
 };
