@@ -5,9 +5,11 @@
 #include <security/pam_ext.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -73,6 +75,18 @@ void call_begin(struct call *call, pam_handle_t *pamh, int argc, const char **ar
 void call_end(struct call *call)
 {
     account_free(&call->account);
+}
+
+void call_ask_kernel(struct call *call)
+{
+    int n = getgroups(0, NULL);
+    struct account process = { .gid = n > 0 ? calloc((size_t)n, sizeof(gid_t)) : NULL };
+
+    if (process.gid && (n = getgroups(n, process.gid)) > 0)
+        process.n_gids = (size_t)n;
+    if (call->served && account_is_member(&process, call->options.group) > 0)
+        call->standing = STANDING_GATED;
+    account_free(&process);
 }
 
 struct address call_address(const struct call *call)

@@ -34,6 +34,10 @@ void call_end(struct call *call);
 /* For the log of the service, authpriv; what comes from others is to be escaped by the caller. */
 void call_log(const struct call *call, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* For the process that becomes the user: sshd has given it the user's groups, and the kernel knows them, whoever PAM_USER is
+ * by now (attack E20) and whatever NSS says. Makes who has the gate's group a gate user. */
+void call_ask_kernel(struct call *call);
+
 /* PAM_RHOST where it is an address. A name is what a reverse lookup made of it (UseDNS), or anything at all. */
 struct address call_address(const struct call *call);
 

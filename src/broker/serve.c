@@ -524,6 +524,17 @@ static bool check_gate_group(struct connection *c)
     return false;
 }
 
+/* Who was confined from the start could open nothing beside the gate. A line of PAM that is skipped, another sshd, cron: none
+ * of them leaves a record that says so. */
+static bool check_confined(struct connection *c)
+{
+    if (is_confined_enough(c))
+        return true;
+    refuse(c, EX_NOPERM, c->has_login ? "the login is not confined" : "not of a login that PAM has recorded",
+           "this host serves only logins that its PAM module has confined, and this one is not");
+    return false;
+}
+
 static void serve_command(struct connection *c)
 {
     const struct command *command = &c->request.command;
@@ -532,7 +543,7 @@ static void serve_command(struct connection *c)
     struct subject subject;
     char line[REPLY_LINE_SIZE];
 
-    if (!check_gate_group(c))
+    if (!check_gate_group(c) || !check_confined(c))
         return;
     if (subject_of(c, &subject) < 0) {
         refuse(c, EX_OSERR, "the time is not known", "something went wrong on this host; its log says more");

@@ -59,6 +59,11 @@ int subject_of(const struct connection *connection, struct subject *ret)
     return r;
 }
 
+bool is_confined_enough(const struct connection *connection)
+{
+    return !policy_settings(connection->broker->policy)->confined || (connection->has_login && connection->login.confined);
+}
+
 void session_cut(struct connection *connection, uint8_t status, const char *reason, const char *line)
 {
     struct reply end = { .kind = REPLY_END, .status = status };
@@ -99,6 +104,10 @@ static const char *why_over(const struct connection *connection, int64_t now_ms,
     if (settings->idle && now_ms - connection->active_ms >= settings->idle * 1000) {
         *ret_line = "the session was idle for too long";
         return "idle";
+    }
+    if (!is_confined_enough(connection)) {
+        *ret_line = "this host now serves only logins that its PAM module has confined";
+        return "the login is not confined";
     }
     *ret_line = connection->request.command.kind == COMMAND_RPC ? "what you may use here has changed; connect again"
                                                                 : "your access to this console has ended";

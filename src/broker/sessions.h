@@ -13,6 +13,9 @@ unsigned connections_of(const struct broker *broker, uid_t uid);
 /* The subject of a connection, as of now. 0 or -errno (the time cannot be told). */
 int subject_of(const struct connection *connection, struct subject *ret);
 
+/* False: the settings want logins confined, and this one is not known to be. */
+bool is_confined_enough(const struct connection *connection);
+
 /* Looks at every live session: over its time, idle, or no longer allowed by the policy as it is now. */
 void sessions_look(struct broker *broker);
 

@@ -7,6 +7,8 @@
 #ifndef VG_CONFINE_H
 #define VG_CONFINE_H
 
+#include <stdbool.h>
+
 /* From root to the account and its groups, with an empty bounding set, and proves that there is no way back.
  * 0; -ENOENT without such an account; -EPERM when not started as root; -errno. */
 int confine_become(const char *account);
@@ -27,5 +29,18 @@ int confine_to_parent(void);
  *
  * In a build with sanitizers, which is not for use, only descriptors, core files and no_new_privs are dealt with. */
 int confine_rpc(int client, int upstream, int control);
+
+/* What became of each stage: 0 or -errno. files: -ENOSYS: the kernel has no Landlock; -EOPNOTSUPP: it is switched off. */
+struct confine_report {
+    int mounts, privileges, files, calls;
+};
+
+/* For the ssh login of a gate user, in the process that will be the user's, still root: confine_login.c has the stages. shell
+ * is the login shell. True: all of them; else ret says what is missing, and the rest is in force. */
+bool confine_login(const char *shell, struct confine_report *ret);
+
+/* This process and those it starts find nothing in the folder any more; the host's other mounts come and go as before.
+ * 0, also where there is no such folder; -errno. */
+int confine_hide(const char *folder);
 
 #endif

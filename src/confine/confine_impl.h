@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The stages of confine_rpc(), one by one for the tests. */
+/* The stages of confine_rpc() and confine_login(), one by one for the tests. */
 #ifndef VG_CONFINE_IMPL_H
 #define VG_CONFINE_IMPL_H
 
@@ -31,5 +31,17 @@ int confine_landlock(void);
 
 /* The system calls of the filter's loop, on these sockets; anything else kills the process. 0 or -errno. */
 int confine_seccomp(const int *sockets, size_t n);
+
+/* Root's, in a new mount namespace: /run is empty but for the gate's folder and the log's socket,
+ * and /proc shows the account's own processes. 0 or -errno. */
+int confine_mounts_login(void);
+
+/* Only these programs can be run (NULL or not there: left out), and only what a login needs can be read, or written; no TCP,
+ * no abstract socket, no signal to others, where Landlock has it. libraries: the folder with libc in it. 0; -ENOSYS,
+ * -EOPNOTSUPP, -errno. */
+int confine_landlock_login(const char *const programs[], size_t n, const char *libraries);
+
+/* 0 or -errno. */
+int confine_seccomp_login(void);
 
 #endif

@@ -6,10 +6,13 @@
 #include "confine/confine_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/landlock.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/fd.h"
 
 /* linux/landlock.h of Linux 6.12; that of the build machine may be older. */
 struct ruleset {
@@ -24,10 +27,10 @@ static int create(const struct ruleset *ruleset)
     return (int)syscall(SYS_landlock_create_ruleset, ruleset, sizeof *ruleset, 0);
 }
 
-/* Sets each bit of *field, which is a part of ruleset, that the kernel takes. They have no gaps. */
-static void ask_bits(struct ruleset *ruleset, uint64_t *field)
+/* Sets each of the first n bits of *field, which is a part of ruleset, that the kernel takes. They have no gaps. */
+static void ask_bits(struct ruleset *ruleset, uint64_t *field, unsigned n)
 {
-    for (unsigned bit = 0; bit < 64; bit++) {
+    for (unsigned bit = 0; bit < n; bit++) {
         uint64_t known = *field;
         *field |= (uint64_t)1 << bit;
         int fd = create(ruleset);
@@ -39,26 +42,86 @@ static void ask_bits(struct ruleset *ruleset, uint64_t *field)
     }
 }
 
-static int restrict_self(const struct ruleset *ruleset)
+static int restrict_self(int ruleset_fd)
 {
-    int fd = create(ruleset), r = 0;
+    return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0 ? -errno : 0;
+}
 
-    if (fd < 0)
-        return -errno;
-    if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-        r = -errno;
-    close(fd);
-    return r;
+/* 0; -ENOSYS; -EOPNOTSUPP: built in, but switched off at boot. */
+static int ask_kernel(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0 ? -errno : 0;
 }
 
 int confine_landlock(void)
 {
     struct ruleset ruleset = { 0 };
+    int r = ask_kernel();
 
-    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 0)
-        return errno == EOPNOTSUPP ? -ENOSYS : -errno; /* built in, but switched off at boot */
-    ask_bits(&ruleset, &ruleset.handled_access_fs);
-    ask_bits(&ruleset, &ruleset.handled_access_net);
-    ask_bits(&ruleset, &ruleset.scoped);
-    return restrict_self(&ruleset);
+    if (r < 0)
+        return r == -EOPNOTSUPP ? -ENOSYS : r;
+    ask_bits(&ruleset, &ruleset.handled_access_fs, 64);
+    ask_bits(&ruleset, &ruleset.handled_access_net, 64);
+    ask_bits(&ruleset, &ruleset.scoped, 64);
+    FD_AUTO fd = create(&ruleset);
+    return fd < 0 ? -errno : restrict_self(fd);
+}
+
+/* --- a login ----------------------------------------------------------------------------------------------------- */
+
+#define EXECUTE ((uint64_t)1 << 0)
+#define WRITE_FILE ((uint64_t)1 << 1)
+#define READ_FILE ((uint64_t)1 << 2)
+#define READ_DIR ((uint64_t)1 << 3)
+#define TRUNCATE ((uint64_t)1 << 14)
+#define IOCTL_DEV ((uint64_t)1 << 15)
+#define RESOLVE_UNIX ((uint64_t)1 << 16) /* connect to a socket in the file system: ABI 9 */
+#define FS_BITS 17                       /* what a later kernel can deny may be what a login needs */
+
+static const struct place {
+    const char *path;
+    uint64_t rights;
+} places[] = {
+    { "/etc", READ_FILE | READ_DIR },            /* ld.so.cache, passwd, locale, terminfo */
+    { "/usr/share", READ_FILE | READ_DIR },      /* zoneinfo, terminfo, messages */
+    { "/usr/lib/locale", READ_FILE | READ_DIR },
+    { "/lib/terminfo", READ_FILE | READ_DIR },
+    { "/proc", READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE }, /* attr/exec: SELinux */
+    { "/dev", READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE | IOCTL_DEV | RESOLVE_UNIX },
+    { "/run", RESOLVE_UNIX },                    /* what confine_mounts_login() left of it */
+    { VG_RUNDIR, RESOLVE_UNIX },
+};
+
+static int allow(int ruleset_fd, const struct ruleset *ruleset, const char *path, uint64_t rights)
+{
+    FD_AUTO fd = open(path, O_PATH | O_CLOEXEC);
+    struct landlock_path_beneath_attr rule = { rights & ruleset->handled_access_fs, fd };
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!rule.allowed_access)
+        return 0; /* the kernel cannot deny it */
+    return syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
+}
+
+int confine_landlock_login(const char *const programs[], size_t n, const char *libraries)
+{
+    struct ruleset ruleset = { 0 };
+    int r = ask_kernel();
+
+    if (r < 0)
+        return r;
+    ask_bits(&ruleset, &ruleset.handled_access_fs, FS_BITS);
+    ask_bits(&ruleset, &ruleset.handled_access_net, 64);
+    ask_bits(&ruleset, &ruleset.scoped, 64);
+    FD_AUTO fd = create(&ruleset);
+    if (fd < 0)
+        return -errno;
+    r = allow(fd, &ruleset, libraries, READ_FILE | READ_DIR);
+    for (size_t i = 0; r == 0 && i < sizeof places / sizeof places[0]; i++)
+        r = allow(fd, &ruleset, places[i].path, places[i].rights);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (programs[i] && programs[i][0])
+            r = allow(fd, &ruleset, programs[i], EXECUTE | READ_FILE);
+    return r < 0 ? r : restrict_self(fd);
 }
