@@ -1,0 +1,607 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a gate user's login can do when pam_virtgate.so is all that stands in the way: a second sshd permits everything, and the
+login shell is bash or a program that tries things (attempts.c). carol, who is not under the gate, does the same at the same
+sshd, where it must work, or the attempt shows nothing. Layer pam of tests/attacks/attacks.tsv."""
+import contextlib
+import ctypes
+import errno
+import os
+import pathlib
+import platform
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+import pam_sshd
+import vgtest
+from pam_sshd import LOGINS, Way, no_records, pam, record, stack
+from test_sshd_doors import BANNER, Target, fetch, free_port, listeners, stays_open, until
+from vgtest import log_mark, log_since, wait_until
+
+WHY = pam_sshd.missing()
+pytestmark = pytest.mark.skipif(WHY is not None, reason=str(WHY))
+
+REQUIRED = "[gate]\nconfined = required\n"
+OPTIONAL = "[gate]\nconfined = optional\n"
+GRANT = "[user alice]\ndisplay = cards2\nserial = cards2\n"
+SHELL = "/usr/local/bin/attempts"
+BASH = "/bin/bash"
+SIGSYS = 200 + 31
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="module")
+def way():
+    with pam_sshd.server() as port:
+        yield Way(port)
+
+
+@pytest.fixture(scope="module")
+def shells():
+    pam_sshd.compile_c(HERE / "attempts.c", SHELL)
+    for user in ("alice", "carol"):
+        pathlib.Path("/run/user", str(pwd.getpwnam(user).pw_uid)).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def set_up(way):
+    with vgtest.acl(REQUIRED + GRANT), pam(stack()):
+        yield
+        wait_until(no_records, what="the end of all logins")
+
+
+@pytest.fixture
+def target():
+    with tempfile.TemporaryDirectory(prefix="pam-", dir="/tmp") as folder:
+        os.chmod(folder, 0o1777)
+        target = Target(folder)
+        yield target
+        target.close()
+
+
+@pytest.fixture
+def bash():
+    with pam_sshd.login_shell("alice", BASH):
+        yield
+
+
+# --- what a program can do -----------------------------------------------------------------------------------------
+
+class Attempts:
+    """attempt -> errno, as alice and as carol."""
+
+    def __init__(self, way):
+        self.way = way
+
+    def __call__(self, user, *attempts):
+        with pam_sshd.login_shell(user, SHELL):
+            result = self.way.run(user, " ".join(attempts))
+        assert result.rc == 0, result
+        found = dict(line.rsplit(" ", 1) for line in result.stdout.decode().splitlines())
+        assert list(found) == [a if "=" in a else a + "=" for a in attempts], result
+        return {attempt.rstrip("="): int(said) for attempt, said in found.items()}
+
+
+@pytest.fixture
+def tried(way, shells):
+    return Attempts(way)
+
+
+def expect(tried, rows):
+    """Rows are attempt, what alice meets, what carol meets (None: anything else)."""
+    attempts = [row[0] for row in rows]
+    alice, carol = tried("alice", *attempts), tried("carol", *(a.replace("/home/alice", "/home/carol") for a in attempts))
+    wrong = []
+    for attempt, refused, open_ in rows:
+        met, control = alice[attempt], carol[attempt.replace("/home/alice", "/home/carol")]
+        if met != refused or (control == refused if open_ is None else control != open_):
+            wrong.append(f"{attempt}: alice {met}, not {refused}; carol {control}, not {open_}")
+    assert not wrong, "\n".join(wrong)
+
+
+NO_FAMILY, DENIED, NOT_PERMITTED, GONE = errno.EAFNOSUPPORT, errno.EACCES, errno.EPERM, errno.ENOENT
+
+
+def test_E9_2_no_network(tried, target):
+    port = target.port
+    expect(tried, [(f"tcp={port}", NO_FAMILY, 0), (f"tcp6={port}", NO_FAMILY, None), (f"mptcp={port}", NO_FAMILY, None),
+                   (f"fastopen={port}", NO_FAMILY, 0), (f"mptcp_fastopen={port}", NO_FAMILY, None), (f"udp={port}", NO_FAMILY, 0),
+                   (f"udp6={port}", NO_FAMILY, None), ("listens=0", NO_FAMILY, 0), ("vsock", NO_FAMILY, None),
+                   ("netlink", NO_FAMILY, 0), ("tcp_odd", NO_FAMILY, 0), ("stream_odd", DENIED, 0)])
+    assert target.visits > 0
+
+
+def test_E9_2_no_display_port(tried):
+    """That of a machine which listens on the loopback."""
+    port = vgtest.domain_xml("cards2").find("devices/graphics").get("port")
+    expect(tried, [(f"tcp={port}", NO_FAMILY, 0), (f"mptcp={port}", NO_FAMILY, None), (f"fastopen={port}", NO_FAMILY, 0)])
+
+
+@contextlib.contextmanager
+def abstract(kind, name):
+    with socket.socket(socket.AF_UNIX, kind) as listener:
+        listener.bind("\0" + name)
+        listener.listen()
+        yield
+
+
+def test_E9_1_no_socket_but_the_gates(tried, target):
+    uid = pwd.getpwnam("alice").pw_uid
+    qemu = next(pathlib.Path("/var/lib/libvirt/qemu").glob("domain-*/monitor.sock"))
+    with abstract(socket.SOCK_SEQPACKET, "vg-abstract"), abstract(socket.SOCK_STREAM, "vg-stream"):
+        expect(tried, [("stream=/run/libvirt/libvirt-sock-ro", DENIED, 0), ("looks=/run/libvirt/libvirt-sock-ro", GONE, 0),
+                       ("looks=/run/libvirt/libvirt-sock", GONE, 0), ("stream=/run/dbus/system_bus_socket", DENIED, 0),
+                       ("looks=/run/dbus", GONE, 0), ("looks=/run/systemd", GONE, 0), (f"looks=/run/user/{uid}", GONE, 0),
+                       ("looks=/var/run/libvirt", GONE, 0), (f"stream={target.path}", DENIED, 0),
+                       ("stream=/dev/log", DENIED, None), (f"looks={qemu}", DENIED, DENIED),
+                       ("abstract_seqpacket=vg-abstract", NOT_PERMITTED, 0), ("abstract_stream=vg-stream", DENIED, 0),
+                       ("makes_socket=/home/alice/made.sock", DENIED, 0), ("makes_socket=/tmp/made.sock", DENIED, None),
+                       ("looks=/run/virtgate/broker.sock", 0, 0), ("seqpacket=/run/virtgate/broker.sock", 0, DENIED),
+                       ("datagram=/dev/log", 0, 0)])
+    pathlib.Path("/home/carol/made.sock").unlink()
+
+
+def test_E9_3_no_file(tried):
+    pathlib.Path("/home/alice/.hushlogin").touch()
+    expect(tried, [("reads=/home/alice/.bashrc", DENIED, 0), ("writes=/home/alice/.bashrc", DENIED, 0),
+                   ("lists=/home/alice", DENIED, 0), ("creates=/home/alice/made", DENIED, 0), ("folder=/home/alice/made.d", DENIED, 0),
+                   ("links=/home/alice/made.link", DENIED, 0), ("lists=/tmp", DENIED, 0), ("creates=/tmp/made", DENIED, None),
+                   ("reads=/usr/bin/ls", DENIED, 0), ("lists=/", DENIED, 0), ("lists=/run", DENIED, 0), ("lists=/var/log", DENIED, 0),
+                   ("reads=/etc/shadow", DENIED, DENIED), ("reads=/proc/1/environ", GONE, DENIED), ("enters=/root", DENIED, DENIED),
+                   ("unmounts=/run", NOT_PERMITTED, NOT_PERMITTED),
+                   # What Landlock does not cover tells no content.
+                   ("looks=/etc/shadow", 0, 0), ("reads=/etc/passwd", 0, 0), ("writes=/dev/null", 0, 0), ("writes=/dev/tty", errno.ENXIO, errno.ENXIO)])
+    for made in pathlib.Path("/home/carol").glob("made*"):
+        made.rmdir() if made.is_dir() and not made.is_symlink() else made.unlink()
+
+
+def test_F13_1_no_word_of_others_machines(tried):
+    """A process's command line and a log are open to everybody on an ordinary host."""
+    qemu = vgtest.processes("qemu-system-x86_64")[0]
+    log = next(pathlib.Path("/var/log/libvirt/qemu").glob("*.log"))
+    expect(tried, [(f"reads=/proc/{qemu}/cmdline", GONE, 0), (f"looks=/proc/{qemu}", GONE, 0), ("looks=/proc/1", GONE, 0),
+                   (f"reads={log}", DENIED, DENIED), (f"lists={log.parent}", DENIED, 0), ("reads=/proc/self/cmdline", 0, 0)])
+
+
+PROGRAMS = ["/bin/ls", "/bin/sh", "/usr/bin/su", "/usr/bin/sudo", "/usr/bin/passwd", "/usr/bin/systemd-run", "/usr/bin/busctl",
+            "/usr/bin/at", "/usr/bin/crontab", "/usr/bin/dbus-send", "/usr/bin/virsh", "/usr/bin/python3", "/usr/bin/ssh",
+            "/usr/lib/openssh/sftp-server"]
+
+
+def test_E6_1_E26_1_no_program(tried):
+    """None by its name, none by the loader, none from memory."""
+    there = [path for path in PROGRAMS if os.path.exists(path)]
+    expect(tried, [(f"runs={path}", DENIED, None) for path in there]
+           + [("by_loader=/bin/ls", 127, 0), ("by_loader=/usr/bin/python3", 127, 0), ("from_memory=/bin/ls", NOT_PERMITTED, 0)])
+
+
+def test_E9_3_no_way_past_the_filter(tried):
+    """Another process of the account's, which is not confined, is out of reach."""
+    rows = [("io_uring", NOT_PERMITTED, 0), ("user_namespace", NOT_PERMITTED, 0), ("clone_namespace", NOT_PERMITTED, 0),
+            ("clone3_namespace", errno.ENOSYS, 0), ("keys", NOT_PERMITTED, None)]
+    if platform.machine() == "x86_64":
+        rows += [("i386", SIGSYS, 0), ("x32", SIGSYS, None)]
+    expect(tried, rows)
+    for user, open_ in (("alice", False), ("carol", True)):
+        account = pwd.getpwnam(user)
+        other = subprocess.Popen(["sleep", "60"], user=account.pw_uid, group=account.pw_gid)
+        found = tried(user, f"traces={other.pid}", f"peeks={other.pid}", f"signals={other.pid}")
+        other.kill()
+        other.wait()
+        assert set(found.values()) == ({0} if open_ else {NOT_PERMITTED}), (user, found)
+
+
+# --- what sshd can do for it ---------------------------------------------------------------------------------------
+
+def test_stdio_forward(way, bash, target):
+    assert way.run("carol", options=["-W", f"127.0.0.1:{target.port}"]).stdout == BANNER
+    result = way.run("alice", options=["-W", f"127.0.0.1:{target.port}"])
+    assert result.rc != 0 and result.stdout == b"" and target.visits == 1
+
+
+@pytest.mark.parametrize("to", ["{port}", "{path}"])
+def test_local_forward(way, bash, target, to):
+    for user, wanted in (("carol", BANNER), ("alice", b"")):
+        port = free_port()
+        to_here = to.format(port=f"127.0.0.1:{target.port}", path=target.path)
+        with way.running(user, options=["-N", "-L", f"127.0.0.1:{port}:{to_here}"]):
+            assert until(lambda: f"127.0.0.1:{port}" in listeners())
+            assert fetch(port) == wanted
+    assert target.visits == 1
+
+
+@pytest.mark.parametrize("path", ["/run/libvirt/libvirt-sock-ro", "/run/dbus/system_bus_socket", "/run/virtgate/broker.sock"])
+def test_local_forward_to_sockets_of_the_host(way, bash, path):
+    for user, wanted in (("carol", "virtgate" not in path), ("alice", False)):
+        port = free_port()
+        with way.running(user, options=["-N", "-L", f"127.0.0.1:{port}:{path}"]):
+            assert until(lambda: f"127.0.0.1:{port}" in listeners())
+            assert stays_open(port) == wanted
+
+
+def test_dynamic_forward(way, bash, target):
+    for user, wanted in (("carol", BANNER), ("alice", b"")):
+        port = free_port()
+        with way.running(user, options=["-N", "-D", f"127.0.0.1:{port}"]):
+            assert until(lambda: f"127.0.0.1:{port}" in listeners())
+            with socket.create_connection(("127.0.0.1", port), 5) as s:
+                answer = b""
+                with contextlib.suppress(OSError):
+                    s.settimeout(5)
+                    s.sendall(b"\5\1\0")
+                    assert s.recv(2) == b"\5\0"
+                    s.sendall(b"\5\1\0\1" + socket.inet_aton("127.0.0.1") + target.port.to_bytes(2, "big"))
+                    while len(answer) < 10 + len(BANNER) and (piece := s.recv(1024)):
+                        answer += piece
+        assert answer[10:] == wanted
+
+
+def test_remote_forward(way, bash, target):
+    for user, wanted in (("carol", True), ("alice", False)):
+        port = free_port()
+        with way.running(user, options=["-N", "-o", "ExitOnForwardFailure=yes", "-R", f"{port}:127.0.0.1:{target.port}"]) as ssh:
+            if wanted:
+                assert until(lambda: any(entry.endswith(f":{port}") for entry in listeners()))
+            else:
+                assert ssh.wait(20) != 0
+                assert not any(entry.endswith(f":{port}") for entry in listeners())
+
+
+def test_remote_forward_of_a_socket(way, bash, target):
+    made = f"{os.path.dirname(target.path)}/made.sock"
+    for user, wanted in (("carol", True), ("alice", False)):
+        with way.running(user, options=["-N", "-o", "ExitOnForwardFailure=yes", "-R", f"{made}:127.0.0.1:{target.port}"]) as ssh:
+            if wanted:
+                assert until(lambda: os.path.exists(made))
+            else:
+                assert ssh.wait(20) != 0 and not os.path.exists(made)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(made)
+
+
+def test_tunnel_and_agent(way, bash):
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", "/run/vg-agent"], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: os.path.exists("/run/vg-agent"))
+        for user, wanted in (("carol", True), ("alice", False)):
+            agents = Way(way.port)
+            agents.env["SSH_AUTH_SOCK"] = "/run/vg-agent"
+            said = agents.run(user, 'echo "agent:$SSH_AUTH_SOCK"', options=["-T", "-A"]).stdout
+            assert (b"agent:/" in said) == wanted, said
+    finally:
+        agent.kill()
+        agent.wait()
+        os.unlink("/run/vg-agent")
+    if not os.path.exists("/dev/net/tun"):
+        pytest.skip("needs /dev/net/tun for the tunnel")
+    with way.running("alice", options=["-N", "-w", "any:7", "-o", "Tunnel=point-to-point"]) as ssh:
+        time.sleep(1)
+        up = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout
+        ssh.terminate()
+    assert "tun7" not in up
+
+
+# --- what lies in the home folder ------------------------------------------------------------------------------------
+
+PRELOAD = """
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+__attribute__((constructor)) static void loaded(void)
+{
+    const char *where = getenv("VG_MARK");
+    if (where && access("/proc/self/exe", X_OK) == 0)
+        close(open(where, O_CREAT | O_WRONLY, 0666));
+}
+"""
+
+
+@contextlib.contextmanager
+def hostile_home(user, marks):
+    """Every file by which a home folder gets something run at a login; what ran leaves a file in marks."""
+    account = pwd.getpwnam(user)
+    home = pathlib.Path(account.pw_dir)
+    (marks / "preload.c").write_text(PRELOAD)
+    library = home / "preload.so"
+    pam_sshd.compile_c(marks / "preload.c", library, "-shared", "-fPIC")
+    files = {".bashrc": f": > {marks}/bashrc\n", ".bash_profile": f": > {marks}/profile\n", ".bash_env": f": > {marks}/bash_env\n",
+             ".ssh/rc": f": > {marks}/rc\n",
+             ".ssh/environment": f"LD_PRELOAD={library}\nVG_MARK={marks}/environment\nBASH_ENV={home}/.bash_env\n",
+             ".pam_environment": f"LD_PRELOAD={library}\nVG_MARK={marks}/pam_environment\nXDG_SEAT=seat0\nXDG_VTNR=1\n"}
+    before = {name: (home / name).read_bytes() if (home / name).exists() else None for name in files}
+    for name, text in files.items():
+        (home / name).write_text(text)
+        os.chown(home / name, account.pw_uid, account.pw_gid)
+    try:
+        yield
+    finally:
+        library.unlink()
+        for name, data in before.items():
+            (home / name).write_bytes(data) if data is not None else (home / name).unlink()
+
+
+@pytest.mark.parametrize("shell", [BASH, "/usr/bin/virtgate-shell"])
+def test_B7_1_B7_2_nothing_of_a_hostile_home_runs(way, place, shell):
+    with hostile_home("carol", place):
+        assert way.run("carol", "true").rc == 0
+        assert way.run("carol", "exit", options=["-tt"]).rc == 0
+    ran = {path.name for path in place.iterdir()} - {"preload.c"}
+    assert {"bashrc", "rc", "pam_environment"} <= ran, ran
+    for name in ran:
+        (place / name).unlink()
+    with hostile_home("alice", place), pam_sshd.login_shell("alice", shell):
+        for words, options in ((["info", "cards2"] if shell != BASH else ["virtgate-shell -c 'info cards2'"], ["-T"]),
+                               (["exit"], ["-tt"]), ([], ["-tt"])):
+            result = way.run("alice", *words, options=options, stdin=b"exit\n")
+            if options == ["-T"]:
+                assert b"name     cards2" in result.stdout, result
+        assert not {path.name for path in place.iterdir()} - {"preload.c"}
+        # With a seat named, polkit would take her for somebody who sits at the machine; she does not reach it.
+        assert b"refused" in way.run("alice", "echo > /dev/tcp/127.0.0.1/22 || echo refused").stdout if shell == BASH else True
+
+
+def test_bash_has_nothing_but_itself(way, bash):
+    result = way.run("alice", "ls; cat /etc/passwd; exec 3<>/dev/tcp/127.0.0.1/22; exec 4<>/dev/udp/127.0.0.1/53; echo x > ~/made; "
+                     "source ~/.bashrc; enable -f ~/x.so x; echo still here; virtgate-shell -c 'info cards2'")
+    assert result.stdout.startswith(b"still here\nname     cards2"), result
+    assert result.stderr.count(b"Permission denied") >= 4 and b"x:0:0" not in result.stdout
+    assert not pathlib.Path("/home/alice/made").exists()
+
+
+# --- what still works -------------------------------------------------------------------------------------------------
+
+def test_the_gate_works(way):
+    with way.running("alice", "display", "cards2") as ssh:
+        vgtest.Rfb(vgtest.Stream(ssh.stdout.fileno(), ssh.stdin.fileno()))
+    with way.running("alice", "console", "cards2", options=["-tt"]) as ssh:
+        talk = vgtest.Stream(ssh.stdout.fileno(), ssh.stdin.fileno())
+        assert vgtest.ask_greeting(talk, "cards2")
+    with way.running("alice", options=["-tt"]) as ssh:
+        talk = vgtest.Stream(ssh.stdout.fileno(), ssh.stdin.fileno())
+        talk.write(b"list\r")
+        talk.read_until(b"cards2 ")
+    folder = pathlib.Path("/run/vg-virsh")
+    folder.write_text("#!/bin/sh\nexec ssh -T " + " ".join(pam_sshd.BASE) + f' -o BatchMode=yes -p {way.port} "$@"\n')
+    folder.chmod(0o755)
+    result = vgtest.run("virsh", "-q", "-c", f"qemu+ssh://alice@127.0.0.1/system?command={folder}&proxy=native", "list", "--name")
+    assert result.stdout.split() == [b"cards2"], result
+    folder.unlink()
+
+
+def test_the_shipped_whole():
+    """The lines as pam_virtgate(8) has them, for sshd by its own name, beside the drop-in."""
+    before = pam_sshd.STOCK.read_text()
+    pam_sshd.STOCK.write_text(stack().replace(f" services={pam_sshd.SERVICE}", ""))
+    try:
+        assert vgtest.ssh("alice", "info", "cards2").stdout.startswith(b"name     cards2")
+        assert vgtest.ssh("mallory", "list").rc == 255
+        assert vgtest.ssh("carol", "ls /run/libvirt").stdout != b""
+    finally:
+        pam_sshd.STOCK.write_text(before)
+    assert vgtest.ssh("alice", "info", "cards2").rc == 77
+
+
+# --- sshd's monitor ---------------------------------------------------------------------------------------------------
+
+def status(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def children(pid):
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def picture(pid):
+    """All of a process that a module could have changed and left."""
+    fds = sorted(re.sub(r"\d+", "N", os.readlink(entry)) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir())
+    said = status(pid)
+    keys = ["Umask", "Uid", "Gid", "Groups", "Threads", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
+            "NoNewPrivs", "Seccomp", "Seccomp_filters"]
+    return {**{key: said.get(key) for key in keys}, "fds": fds, "cwd": os.readlink(f"/proc/{pid}/cwd"),
+            "root": os.readlink(f"/proc/{pid}/root"), "mnt": os.readlink(f"/proc/{pid}/ns/mnt"),
+            "limits": pathlib.Path(f"/proc/{pid}/limits").read_text()}
+
+
+def monitor_of(way):
+    """The process of the listening sshd that serves the only login there is."""
+    listener = next(pid for pid in vgtest.processes("sshd") if children(pid) and f"Port={way.port}" in
+                    pathlib.Path(f"/proc/{pid}/cmdline").read_text())
+    found, = children(listener)
+    return found
+
+
+@contextlib.contextmanager
+def long_login(way, user="alice"):
+    """A login whose shell waits; sshd's monitor, and its process for the user."""
+    with way.running(user, "echo in; read line", options=["-tt"]) as ssh:
+        vgtest.Stream(ssh.stdout.fileno(), ssh.stdin.fileno()).read_until(b"in\r\n")
+        monitor = monitor_of(way)
+        user_process, = children(monitor)
+        yield monitor, user_process
+        ssh.stdin.write(b"\n")
+        ssh.wait(20)
+
+
+def test_E5_1_E24_1_the_monitor_stays_as_it_was(way, bash):
+    with pam(stack(auth=None, account=None, session=None)), long_login(way) as (monitor, _):
+        wanted = picture(monitor)
+    with long_login(way) as (monitor, user_process):
+        found, user = picture(monitor), picture(user_process)
+        shell, = children(user_process)
+        for pid in (user_process, shell):
+            assert (status(pid)["NoNewPrivs"], status(pid)["Seccomp"]) == ("1", "2")
+            assert status(pid)["CapEff"] == "0000000000000000"
+        assert re.search(r"Max core file size +0 +0", picture(shell)["limits"])
+    assert found == wanted
+    assert found["mnt"] == os.readlink("/proc/self/ns/mnt") != user["mnt"]
+
+
+def test_E3_1_the_account_stage_changes_nothing(way, place):
+    """Seen by a line below ours in that stage."""
+    script = place / "look"
+    script.write_text(f"#!/bin/sh\ncp /proc/$PPID/status {place}/status\nreadlink /proc/$PPID/ns/mnt > {place}/mnt\n")
+    script.chmod(0o755)
+    with pam(stack(account=f"account required {{}}\naccount required pam_exec.so {script}")):
+        assert way.run("alice", "version").rc == 0
+    said = (place / "status").read_text()
+    assert "NoNewPrivs:\t0" in said and "Seccomp:\t0" in said
+    assert (place / "mnt").read_text().strip() == os.readlink("/proc/self/ns/mnt")
+
+
+def test_E8_1_mounts_do_not_come_out(way, bash):
+    here = pathlib.Path("/proc/self/mountinfo").read_text()
+    later = pathlib.Path("/run/mount-later")
+    outside = pathlib.Path("/srv/mount-later")
+    with long_login(way) as (_, user_process):
+        inside = pathlib.Path(f"/proc/{user_process}/mountinfo").read_text()
+        assert " /run " in inside and "virtgate" in inside
+        assert pathlib.Path("/proc/1/mountinfo").read_text() == pathlib.Path("/proc/self/mountinfo").read_text() == here
+        # The host's later mounts go in, or a session would keep a disk busy; never over what was taken away.
+        subprocess.run(["mount", "--make-rshared", "/"], check=True)
+        namespace = os.readlink(f"/proc/{user_process}/ns/mnt")
+    with long_login(way) as (_, user_process):
+        for path in (later, outside):
+            path.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "later", path], check=True)
+        inside = pathlib.Path(f"/proc/{user_process}/mountinfo").read_text()
+        root = pathlib.Path(f"/proc/{user_process}/root")
+        assert str(outside) in inside and not (root / "run/mount-later").exists() and not (root / "run/libvirt").exists()
+        for path in (later, outside):
+            subprocess.run(["umount", path], check=True)
+            path.rmdir()
+        assert str(outside) not in pathlib.Path(f"/proc/{user_process}/mountinfo").read_text()
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    wait_until(lambda: namespace not in namespaces(), what="the namespace's end")
+
+
+def namespaces():
+    found = set()
+    for entry in pathlib.Path("/proc").glob("[0-9]*/ns/mnt"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(entry))
+    return found
+
+
+def test_E4_1_what_the_monitor_does_at_the_end(way, bash, place):
+    """wtmp, lastlog, the terminal, and the close_session of other modules above and below."""
+    wtmp, lastlog = pathlib.Path("/var/log/wtmp"), pathlib.Path("/var/log/lastlog")
+    for path in (wtmp, lastlog, pathlib.Path("/run/utmp")):
+        path.touch()
+    uid = pwd.getpwnam("alice").pw_uid
+    size = wtmp.stat().st_size
+    other = f"session required pam_exec.so type=close_session /usr/bin/touch {place}/"
+    with pam(stack(session=f"{other}above\nsession required {{}}\n{other}below")):
+        with long_login(way) as (_, user_process):
+            terminal = next(os.readlink(entry) for entry in pathlib.Path(f"/proc/{children(user_process)[0]}/fd").iterdir())
+            assert terminal.startswith("/dev/pts/") and os.stat(terminal).st_uid == uid
+    wait_until(lambda: not os.path.exists(terminal), what="the terminal's release")
+    wait_until(lambda: (place / "above").exists() and (place / "below").exists(), what="close_session of other modules")
+    grown = wtmp.read_bytes()[size:]
+    assert len(grown) == 2 * 384 and b"alice" in grown and terminal.removeprefix("/dev/").encode() in grown
+    with lastlog.open("rb") as file:
+        file.seek(uid * 292)
+        assert b"127.0.0.1" in file.read(292)
+
+
+# --- kernels that lack something -----------------------------------------------------------------------------------------
+
+LACKS = {
+    "landlock": ({pam_sshd.LANDLOCK_CREATE_RULESET: errno.ENOSYS}, "Landlock rules"),
+    "landlock switched off": ({pam_sshd.LANDLOCK_CREATE_RULESET: errno.EOPNOTSUPP}, "Landlock rules"),
+    "mount namespaces": ({("unshare", None): errno.EPERM}, "mount namespace"),
+    "seccomp": ({("seccomp", None): errno.ENOSYS, ("prctl", 22): errno.EINVAL}, "system call filter"),
+}
+
+
+@pytest.mark.parametrize("what", LACKS)
+def test_E10_1_a_kernel_without(what):
+    """Each stage reports itself; required ends the login before anything of the user's runs, optional goes on."""
+    calls, said = LACKS[what]
+    refused = {}
+    for call, error in calls.items():
+        number, argument = call if isinstance(call, tuple) else (call, None)
+        number = pam_sshd.number_of(number) if isinstance(number, str) else number
+        refused[number if argument is None else (number, argument)] = error
+    with pam_sshd.server(refused=refused) as port:
+        way = Way(port)
+        mark = log_mark()
+        result = way.run("alice", "info", "cards2")
+        assert result.rc == 255 and result.stdout == b"", result
+        assert way.run("alice", options=["-W", "127.0.0.1:22"]).stdout == b""
+        assert log_since(mark, rf"the login of alice is without its {said}: ")
+        assert log_since(mark, "the login of alice is ended: it is not confined as it must be")
+        assert way.run("carol", "true").rc == 0
+        with vgtest.acl(OPTIONAL + GRANT):
+            mark = log_mark()
+            assert way.run("alice", "info", "cards2").rc == 0
+            assert log_since(mark, rf"the login of alice is without its {said}: ")
+            assert not log_since(mark, "is ended")
+
+
+# --- other things that can be in a login -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("shell", [BASH, "/usr/bin/virtgate-shell"])
+@pytest.mark.parametrize("tty", ["-T", "-tt"])
+def test_A36_1_an_expired_password_is_no_shell(way, shell, tty):
+    """sshd runs passwd in the place of everything else: it cannot."""
+    with pam_sshd.login_shell("alice", shell):
+        subprocess.run(["chage", "-d", "0", "alice"], check=True)
+        try:
+            result = way.run("alice", "echo in; virtgate-shell -c 'info cards2'", options=[tty])
+            assert result.rc != 0 and b"\nin" not in result.stdout and b"cards2" not in result.stdout, result
+            assert b"urrent password" not in result.stdout
+        finally:
+            subprocess.run(["chage", "-d", "-1", "alice"], check=True)
+
+
+def test_E7_1_a_module_that_mounts_after_ours(way, bash):
+    """Ours acts later, in another process: pam_namespace does its work in the monitor before."""
+    conf = pathlib.Path("/etc/security/namespace.conf")
+    before = conf.read_text()
+    for folder in ("/srv/poly", "/srv/poly-inst"):
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+    os.chmod("/srv/poly-inst", 0)
+    conf.write_text("/srv/poly /srv/poly-inst/ user root\n")
+    try:
+        with pam(stack() + "session required pam_namespace.so\n"), long_login(way) as (_, user_process):
+            inside = pathlib.Path(f"/proc/{user_process}/mountinfo").read_text()
+            assert " /srv/poly " in inside and "virtgate" in inside
+            assert status(user_process)["Seccomp"] == "2"
+    finally:
+        conf.write_text(before)
+
+
+# --- hide ------------------------------------------------------------------------------------------------------------------
+
+READS = "virsh -r -c qemu:///system list --all > /dev/null 2>&1 && echo open || echo closed"
+
+
+def test_hide(way):
+    """Of carol's sessions only, and of nobody's in a group that is excepted; the rest of her login is as ever."""
+    assert way.run("carol", READS).stdout == b"open\n"
+    with pam(stack("hide")):
+        assert way.run("carol", READS).stdout == b"closed\n"
+        assert way.run("carol", "ls /run/libvirt").rc != 0
+        result = way.run("carol", "ls / /run/dbus > /dev/null && grep -h -E 'NoNewPrivs|Seccomp:' /proc/self/status")
+        assert result.stdout.split() == [b"NoNewPrivs:", b"0", b"Seccomp:", b"0"], result
+        subprocess.run(["usermod", "-aG", "libvirt", "carol"], check=True)
+        assert way.run("carol", READS).stdout == b"open\n"
+        subprocess.run(["gpasswd", "-d", "carol", "libvirt"], check=True, stdout=subprocess.DEVNULL)
+        assert way.run("carol", READS).stdout == b"closed\n"
+    with pam(stack("hide hide-except=adm,carol")):
+        assert way.run("carol", READS).stdout == b"open\n"
+    assert os.listdir("/run/libvirt")
+
+
+def test_hide_that_cannot_be_keeps_nobody_out():
+    with pam_sshd.server(refused={pam_sshd.number_of("unshare"): errno.EPERM}) as port, pam(stack("hide")):
+        mark = log_mark()
+        assert Way(port).run("carol", READS).stdout == b"open\n"
+        assert log_since(mark, "/run/libvirt cannot be hidden")
