@@ -13,15 +13,16 @@
 
 #include "base/text.h"
 
-#define SHOWN_SIZE 128
-
 void call_log(const struct call *call, int priority, const char *format, ...)
 {
+    char text[512], shown[600];
     va_list args;
 
     va_start(args, format);
-    pam_vsyslog(call->pamh, priority, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    text_escape(shown, sizeof shown, text, strlen(text));
+    pam_syslog(call->pamh, priority, "%s", shown);
 }
 
 static const char *item(const struct call *call, int kind)
@@ -31,15 +32,8 @@ static const char *item(const struct call *call, int kind)
     return pam_get_item(call->pamh, kind, &value) == PAM_SUCCESS && value ? value : "";
 }
 
-static const char *show(const char *text, char out[static SHOWN_SIZE])
-{
-    text_escape(out, SHOWN_SIZE, text, strlen(text));
-    return out;
-}
-
 static enum standing standing_of(struct call *call)
 {
-    char shown[SHOWN_SIZE];
     const char *user = item(call, PAM_USER);
     int r = account_of_name(user, &call->account);
 
@@ -51,21 +45,18 @@ static enum standing standing_of(struct call *call)
         r = account_is_member(&call->account, call->options.group);
     if (r >= 0)
         return r ? STANDING_GATED : STANDING_OTHER;
-    call_log(call, LOG_ERR, "account %s or group %s cannot be looked up: %s", show(user, shown), call->options.group,
-             strerror(-r));
+    call_log(call, LOG_ERR, "account %s or group %s cannot be looked up: %s", user, call->options.group, strerror(-r));
     return STANDING_UNKNOWN;
 }
 
 void call_begin(struct call *call, pam_handle_t *pamh, int argc, const char **argv)
 {
-    char why[OPTIONS_WHY_SIZE], shown[OPTIONS_WHY_SIZE];
+    char why[OPTIONS_WHY_SIZE];
 
     *call = (struct call){ .pamh = pamh };
     call->broken = pam_options_parse(argc, argv, &call->options, why) < 0;
-    if (call->broken) {
-        text_escape(shown, sizeof shown, why, strlen(why));
-        call_log(call, LOG_ERR, "%s: no gate user is let in", shown);
-    }
+    if (call->broken)
+        call_log(call, LOG_ERR, "%s: no gate user is let in", why);
     call->service = item(call, PAM_SERVICE);
     call->served = pam_options_serve(&call->options, call->service);
     if (call->served)
@@ -121,12 +112,11 @@ static bool has_grant(const struct call *call, const struct policy *policy)
         .n_groups = account->n_groups,
         .address = call_address(call),
     };
-    char user[SHOWN_SIZE], from[SHOWN_SIZE];
 
     if (moment_at(time(NULL), &subject.now) == 0 && policy_may_allow_any(policy, &subject, NULL))
         return true;
-    call_log(call, LOG_NOTICE, "no current grant for %s from %s", show(account->name, user),
-             subject.address.family == AF_UNSPEC ? "an unknown address" : show(item(call, PAM_RHOST), from));
+    call_log(call, LOG_NOTICE, "no current grant for %s from %s", account->name,
+             subject.address.family == AF_UNSPEC ? "an unknown address" : item(call, PAM_RHOST));
     return false;
 }
 

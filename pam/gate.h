@@ -31,7 +31,7 @@ struct call {
 void call_begin(struct call *call, pam_handle_t *pamh, int argc, const char **argv);
 void call_end(struct call *call);
 
-/* For the log of the service, authpriv; what comes from others is to be escaped by the caller. */
+/* For the log of the service, authpriv; escaped as a whole. */
 void call_log(const struct call *call, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* For the process that becomes the user: sshd has given it the user's groups, and the kernel knows them, whoever PAM_USER is

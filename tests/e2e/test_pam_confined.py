@@ -147,6 +147,23 @@ def test_E9_1_no_socket_but_the_gates(tried, target):
     pathlib.Path("/home/carol/made.sock").unlink()
 
 
+def test_the_log_is_left_where_journald_has_it(tried):
+    """Below /run, which is taken away: sshd's process for the user logs what it refuses."""
+    log, aside, journald = pathlib.Path("/dev/log"), pathlib.Path("/dev/log.aside"), "/run/systemd/journal/dev-log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(journald)
+        os.chmod(journald, 0o666)
+        log.rename(aside)
+        log.symlink_to(journald)
+        try:
+            expect(tried, [("datagram=/dev/log", 0, 0), (f"datagram={journald}", 0, 0), ("looks=/run/systemd/journal/syslog", GONE, 0),
+                           ("seqpacket=/run/virtgate/broker.sock", 0, DENIED), ("looks=/run/libvirt", GONE, 0)])
+        finally:
+            log.unlink()
+            aside.rename(log)
+            os.unlink(journald)
+
+
 def test_E9_3_no_file(tried):
     pathlib.Path("/home/alice/.hushlogin").touch()
     expect(tried, [("reads=/home/alice/.bashrc", DENIED, 0), ("writes=/home/alice/.bashrc", DENIED, 0),
