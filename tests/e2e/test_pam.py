@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -294,6 +295,24 @@ def test_E19_1_what_is_recorded(ways):
     started, = records(mark, "start")
     assert (started["from"], started["key"]) == ("127.0.0.1", fingerprint)
     wait_until(no_records, what="the record's end")
+
+
+def test_the_folder_is_made(ways):
+    """After a boot without systemd-tmpfiles, whatever the umask."""
+    shutil.rmtree(LOGINS)
+    with console(ways()):
+        wait_until(lambda: vgtest.open_sessions(), what="a console")
+        record()
+        assert (LOGINS.stat().st_uid, LOGINS.stat().st_mode & 0o7777, LOGINS.group()) == (0, 0o2750, "virtgate")
+
+
+def test_a_folder_that_is_not_roots(ways):
+    """Who could write there could say where others come from."""
+    LOGINS.chmod(0o2777)
+    assert is_kept_out(info(ways())) or info(ways()).rc == 254
+    assert ways().run("carol", "true").rc == 0
+    LOGINS.chmod(0o2750)
+    assert is_served(info(ways()))
 
 
 def test_nobody_else_is_recorded(ways):

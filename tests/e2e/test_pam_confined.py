@@ -391,6 +391,29 @@ def test_the_gate_works(way):
     folder.unlink()
 
 
+def test_long_streams_change_their_keys(way):
+    """sshd's process for the user does that by itself, with its monitor: nothing that it needs is gone."""
+    with way.running("alice", "display", "cards2", options=["-T", "-o", "RekeyLimit=64K"]) as ssh:
+        viewer = vgtest.Rfb(vgtest.Stream(ssh.stdout.fileno(), ssh.stdin.fileno()))
+        for _ in range(3):
+            assert not vgtest.is_blank(viewer.picture())    # a megabyte each
+
+
+def test_sftp_within_sshd(place):
+    """internal-sftp runs no program: it is confined as sshd's process is."""
+    with pam_sshd.server("Match User alice,carol\nForceCommand internal-sftp\nMatch all\n") as port:
+        for user, wanted in (("carol", True), ("alice", False)):
+            batch = f"get .bashrc {place}/got-{user}\nput {place}/mine made\n".encode()
+            (place / "mine").write_text("x")
+            way = Way(port)
+            for line in batch.splitlines():
+                vgtest.run("sftp", "-b", "-", *way.options, *pam_sshd.BASE, "-P", port, f"{user}@127.0.0.1", stdin=line + b"\n")
+            assert (place / f"got-{user}").exists() == wanted
+            made = pathlib.Path(pwd.getpwnam(user).pw_dir, "made")
+            assert made.exists() == wanted
+            made.unlink(missing_ok=True)
+
+
 def test_the_shipped_whole():
     """The lines as pam_virtgate(8) has them, for sshd by its own name, beside the drop-in."""
     before = pam_sshd.STOCK.read_text()
