@@ -16,12 +16,15 @@ struct ctl {
     bool json;
     const char *config;
     const char *groups, *from, *at, *uuid, *command;
+    bool dry_run;
+    const char *allow, *ports;
 };
 
 /* Each returns the program's exit code (sysexits.h). */
 int ctl_check(const struct ctl *ctl);
 int ctl_explain(const struct ctl *ctl);
 int ctl_explain_command(const struct ctl *ctl);
+int ctl_firewall(const struct ctl *ctl);
 int ctl_reload(const struct ctl *ctl);
 
 /* One line on standard error: "virtgatectl: NAME: ...". Returns EX_USAGE. */

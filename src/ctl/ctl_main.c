@@ -17,15 +17,18 @@ static const struct {
     { "explain", "explain USER VM [RIGHT] [--groups A,B] [--from ADDRESS] [--at TIME] [--uuid UUID]\n"
       "                   [--config PATH] [--json]\n"
       "       virtgatectl explain --command STRING [--json]", "Cjgfauc", ctl_explain },
+    { "firewall", "firewall on [--allow USER,@GROUP] [--ports PORTS] [--dry-run] | off | show", "Apn", ctl_firewall },
     { "reload", "reload [--json]", "j", ctl_reload },
 };
 
 static const struct option options[] = {
-    { "at", required_argument, NULL, 'a' },     { "command", required_argument, NULL, 'c' },
-    { "config", required_argument, NULL, 'C' }, { "from", required_argument, NULL, 'f' },
-    { "groups", required_argument, NULL, 'g' }, { "help", no_argument, NULL, 'h' },
-    { "json", no_argument, NULL, 'j' },         { "uuid", required_argument, NULL, 'u' },
-    { "version", no_argument, NULL, 'V' },      { NULL, 0, NULL, 0 },
+    { "allow", required_argument, NULL, 'A' },   { "at", required_argument, NULL, 'a' },
+    { "command", required_argument, NULL, 'c' }, { "config", required_argument, NULL, 'C' },
+    { "dry-run", no_argument, NULL, 'n' },       { "from", required_argument, NULL, 'f' },
+    { "groups", required_argument, NULL, 'g' },  { "help", no_argument, NULL, 'h' },
+    { "json", no_argument, NULL, 'j' },          { "ports", required_argument, NULL, 'p' },
+    { "uuid", required_argument, NULL, 'u' },    { "version", no_argument, NULL, 'V' },
+    { NULL, 0, NULL, 0 },
 };
 
 #define N_SUBCOMMANDS (sizeof subcommands / sizeof subcommands[0])
@@ -54,12 +57,14 @@ static int help(void)
 static void set_option(struct ctl *ctl, int letter)
 {
     const struct { char letter; const char **value; } values[] = {
-        { 'a', &ctl->at }, { 'c', &ctl->command }, { 'C', &ctl->config },
-        { 'f', &ctl->from }, { 'g', &ctl->groups }, { 'u', &ctl->uuid },
+        { 'a', &ctl->at }, { 'A', &ctl->allow }, { 'c', &ctl->command }, { 'C', &ctl->config },
+        { 'f', &ctl->from }, { 'g', &ctl->groups }, { 'p', &ctl->ports }, { 'u', &ctl->uuid },
     };
 
     if (letter == 'j')
         ctl->json = true;
+    if (letter == 'n')
+        ctl->dry_run = true;
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         if (values[i].letter == letter)
             *values[i].value = optarg;
