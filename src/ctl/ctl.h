@@ -22,6 +22,7 @@ struct ctl {
 
 /* Each returns the program's exit code (sysexits.h). */
 int ctl_check(const struct ctl *ctl);
+int ctl_doctor(const struct ctl *ctl);
 int ctl_explain(const struct ctl *ctl);
 int ctl_explain_command(const struct ctl *ctl);
 int ctl_firewall(const struct ctl *ctl);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* firewall on|off|show: the host lock. */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -10,12 +9,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/io.h"
 #include "ctl/ctl.h"
 #include "host/lock.h"
-
-#define QEMU_CONF VG_LIBVIRT_CONFDIR "/qemu.conf"
 
 static int complain(const char *what, const char *why)
 {
@@ -23,7 +19,7 @@ static int complain(const char *what, const char *why)
     return EX_CONFIG;
 }
 
-/* --- whom it lets through ------------------------------------------------------------------------------------------ */
+/* --- whom it lets through ---------------------------------------------------------------------------------------- */
 
 static int full(int r)
 {
@@ -90,26 +86,7 @@ static int allow_qemu(struct lock *lock, const char *user)
     return EX_OK;
 }
 
-/* --- on ------------------------------------------------------------------------------------------------------------ */
-
-static int read_qemu_conf(struct qemu_conf *conf)
-{
-    char why[QEMU_CONF_WHY_SIZE], *text = NULL;
-    FD_AUTO fd = open(QEMU_CONF, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    size_t len = 0;
-    int code = EX_OK, r = 0;
-
-    if (fd < 0 && errno != ENOENT)
-        return complain(QEMU_CONF, strerror(errno));
-    if (fd >= 0)
-        r = io_read_all(fd, 1 << 20, &text, &len);
-    if (r < 0)
-        return complain(QEMU_CONF, strerror(-r));
-    if (qemu_conf_parse(text ? text : "", len, conf, why) < 0)
-        code = complain(QEMU_CONF, why);
-    free(text);
-    return code;
-}
+/* --- on ---------------------------------------------------------------------------------------------------------- */
 
 static int read_ports(struct lock *lock, const struct ctl *ctl, const struct qemu_conf *conf)
 {
@@ -123,11 +100,12 @@ static int read_ports(struct lock *lock, const struct ctl *ctl, const struct qem
 
 static int read_lock(struct lock *lock, const struct ctl *ctl)
 {
+    char why[QEMU_CONF_WHY_SIZE];
     struct qemu_conf conf;
-    int code = read_qemu_conf(&conf);
 
-    if (code == EX_OK)
-        code = read_ports(lock, ctl, &conf);
+    if (qemu_conf_read(&conf, why) < 0)
+        return complain(QEMU_CONF, why);
+    int code = read_ports(lock, ctl, &conf);
     if (code == EX_OK)
         code = allow_qemu(lock, conf.user);
     if (code == EX_OK)
@@ -186,7 +164,7 @@ static int on(const struct ctl *ctl)
     return EX_OK;
 }
 
-/* --- off, show ----------------------------------------------------------------------------------------------------- */
+/* --- off, show --------------------------------------------------------------------------------------------------- */
 
 static int off(void)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The table, and why its rules are as they are.
  *
- *   oif "lo" tcp dport @ports goto display      what this host sends to itself: the loopback, and also the host's own other
- *                                               addresses, which the kernel routes over lo as well; IPv4 and IPv6
- *   meta skuid @accounts accept                 ends our own chain only: another table's "no" stays a no
- *   tcp flags ... == syn reject                 every other opening of a connection. It does not ask who: the kernel knows
- *                                               no uid for some sockets, and "skuid != ..." is not true of them
- *   meta skuid != @accounts reject              connections that were open when the lock was turned on. Those whose owner
- *                                               has gone already have no uid and may say their farewell in peace
+ *   oif "lo" tcp dport @ports goto display  what this host sends to itself: the loopback, and also the host's own
+ *                                           other addresses, which the kernel routes over lo as well; IPv4 and IPv6
+ *   meta skuid @accounts accept             ends our own chain only: another table's "no" stays a no
+ *   tcp flags ... == syn reject             every other opening of a connection. It does not ask who: the kernel knows
+ *                                           no uid for some sockets, and "skuid != ..." is not true of them
+ *   meta skuid != @accounts reject          connections that were open when the lock was turned on. Those whose owner
+ *                                           has gone already have no uid and may say their farewell in peace. QEMU
+ *                                           learns of the cut when it sends: to nobody, who resets it
  *
  * No conntrack: the lock keeps nothing for a connection, and works where conntrack is not wanted. */
 #include "host/lock.h"
@@ -19,7 +20,7 @@
 
 #include "base/io.h"
 
-/* --- what is in it ------------------------------------------------------------------------------------------------- */
+/* --- what is in it ----------------------------------------------------------------------------------------------- */
 
 static bool touch(struct port_range a, struct port_range b)
 {
@@ -112,7 +113,7 @@ int lock_parse_ports(struct lock *lock, const char *text)
     }
 }
 
-/* --- as text ------------------------------------------------------------------------------------------------------- */
+/* --- as text ----------------------------------------------------------------------------------------------------- */
 
 static void write_ports(FILE *out, const struct lock *lock)
 {
@@ -163,7 +164,7 @@ void lock_write(FILE *out, const struct lock *lock)
           "}\n", out);
 }
 
-/* --- in the kernel ------------------------------------------------------------------------------------------------- */
+/* --- in the kernel ----------------------------------------------------------------------------------------------- */
 
 /* nft marks the place in the text with lines of its own; the sentence is enough here. */
 static void print_errors(FILE *errors, const char *text)

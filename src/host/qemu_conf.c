@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The grammar is that of libvirt's virconf.c: a key, "=", and a number, a string ('...', "..." or """...""", without
- * escapes; only the last may go over lines) or a list of these in brackets, which may go over lines. "#" begins a comment. */
+ * escapes; only the last may go over lines) or a list of these in brackets, which may go over lines. "#" begins a
+ * comment. */
 #include "host/qemu_conf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/io.h"
 
 struct reader {
@@ -156,7 +160,7 @@ static int read_value(struct reader *r, struct value *ret)
     return look(r) == '[' ? read_list(r, ret) : read_scalar(r, ret);
 }
 
-/* --- the keys ------------------------------------------------------------------------------------------------------ */
+/* --- the keys ---------------------------------------------------------------------------------------------------- */
 
 enum key { DISPLAY_MIN, DISPLAY_MAX, WEBSOCKET_MIN, WEBSOCKET_MAX, USER, N_KEYS };
 
@@ -220,9 +224,10 @@ static int read_statement(struct reader *r, struct found *found)
     return 0;
 }
 
-/* --- what they mean ------------------------------------------------------------------------------------------------ */
+/* --- what they mean ---------------------------------------------------------------------------------------------- */
 
-static int range(const struct reader *r, const struct found *found, enum key min, uint16_t preset, struct port_range *ret)
+static int range(const struct reader *r, const struct found *found, enum key min, uint16_t preset,
+                 struct port_range *ret)
 {
     enum key max = (enum key)(min + 1);
     unsigned first = found->given[min] ? (unsigned)found->port[min] : preset;
@@ -255,4 +260,23 @@ int qemu_conf_parse(const char *text, size_t len, struct qemu_conf *ret, char wh
     memcpy(conf.user, found.user, sizeof conf.user);
     *ret = conf;
     return 0;
+}
+
+int qemu_conf_read(struct qemu_conf *ret, char why[static QEMU_CONF_WHY_SIZE])
+{
+    FD_AUTO fd = open(QEMU_CONF, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    char *text = NULL;
+    size_t len = 0;
+    int r = 0;
+
+    if (fd < 0 && errno != ENOENT)
+        r = -errno;
+    else if (fd >= 0)
+        r = io_read_all(fd, 1 << 20, &text, &len);
+    if (r < 0)
+        snprintf(why, QEMU_CONF_WHY_SIZE, "%s", strerror(-r));
+    else
+        r = qemu_conf_parse(text ? text : "", len, ret, why);
+    free(text);
+    return r;
 }

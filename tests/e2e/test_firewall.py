@@ -32,7 +32,8 @@ ORDINARY, PRIVILEGED = ["carol", "alice", "nobody"], ["root", "virtgate", "libvi
 
 
 def firewall(*words, user=None, code=0):
-    done = subprocess.run([CTL, "firewall", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
+    done = subprocess.run([CTL, "firewall", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=20,
                           user=user)
     assert done.returncode == code, done
     return done
@@ -60,7 +61,8 @@ def tables():
 def as_user(user, code, *words, stdin=b"", timeout=20):
     """Python code run by the account, nothing of root's left."""
     account = pwd.getpwnam(user)
-    return subprocess.run([sys.executable, "-IS", "-c", code, *map(str, words)], input=stdin, capture_output=True, cwd="/",
+    return subprocess.run([sys.executable, "-IS", "-c", code, *map(str, words)], input=stdin, capture_output=True,
+                          cwd="/",
                           timeout=timeout, user=account.pw_uid, group=account.pw_gid,
                           extra_groups=os.getgrouplist(user, account.pw_gid))
 
@@ -162,7 +164,8 @@ COMMANDS = {
     "dev_tcp": "exec 3<>/dev/tcp/127.0.0.1/5904 && head -c 12 <&3",
     "socat": "socat - TCP:127.0.0.1:5904 < /dev/null",
     # What virt-viewer sends over its second connection.
-    "virt_viewer": "sh -c 'if (command -v socat) >/dev/null 2>&1; then socat - TCP:127.0.0.1:5904; else nc 127.0.0.1 5904; fi' < /dev/null",
+    "virt_viewer": "sh -c 'if (command -v socat) >/dev/null 2>&1; then socat - TCP:127.0.0.1:5904; else nc 127.0.0.1 "
+                   "5904; fi' < /dev/null",
 }
 
 
@@ -215,15 +218,17 @@ def screen():
 
 
 def watched():
-    """Connections to secret's display."""
-    out = subprocess.run(["ss", "-tnH", "state", "established", f"( sport = :{SECRET} )"], capture_output=True, text=True)
+    """Connections to secret's display, as their makers have them: QEMU does not learn of one that the lock has cut until it
+    has something to say."""
+    out = subprocess.run(["ss", "-tnH", "state", "established", f"( dport = :{SECRET} )"], capture_output=True, text=True)
     return out.stdout.splitlines()
 
 
 @contextlib.contextmanager
 def virt_viewer(display):
     """Stock virt-viewer, as in the original problem."""
-    viewer = subprocess.Popen(["virt-viewer", "-c", "qemu+ssh://carol@127.0.0.1/system", "--debug", "secret"], stdin=subprocess.DEVNULL,
+    viewer = subprocess.Popen(["virt-viewer", "-c", "qemu+ssh://carol@127.0.0.1/system", "--debug", "secret"],
+                              stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "DISPLAY": display})
     try:
         yield viewer
@@ -289,7 +294,8 @@ def test_what_is_open_is_cut_unless_it_may(place):
     running = {}
     for user in ("carol", "root"):
         account = pwd.getpwnam(user)
-        running[user] = subprocess.Popen([sys.executable, "-IS", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        running[user] = subprocess.Popen([sys.executable, "-IS", "-c", code], stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE,
                                          user=account.pw_uid, group=account.pw_gid, extra_groups=[])
         assert b"RFB" in running[user].stdout.readline()
     firewall("on")

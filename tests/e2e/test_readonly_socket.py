@@ -116,7 +116,8 @@ def test_root_goes_on(lock):
 def test_drop_in_of_the_socket(name):
     """As systemd reads it: the mode and group of the unit's file give way to ours."""
     lines = (DROPINS / f"{name}-ro.socket.d/virtgate.conf").read_text().splitlines()
-    assert [line for line in lines if line and not line.startswith("#")] == ["[Socket]", "SocketMode=0660", "SocketGroup=libvirt"]
+    assert [line for line in lines if line and not line.startswith("#")] == ["[Socket]", "SocketMode=0660",
+        "SocketGroup=libvirt"]
 
 
 def test_drop_in_is_valid(place):

@@ -8,7 +8,7 @@
 
 #include "host/lock.h"
 
-/* --- qemu.conf ----------------------------------------------------------------------------------------------------- */
+/* --- qemu.conf --------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *text;
@@ -23,7 +23,8 @@ static const struct {
     { "remote_display_port_min=5900\nremote_display_port_max=65535\n", { 5900, 5999, 5700, 5799 }, "" },
     { "remote_display_port_min=65530\nremote_display_port_max=65535\n", { 65530, 65535, 5700, 5799 }, "" },
     { "remote_display_port_max=8999\n", { 5900, 8999, 5700, 5799 }, "" },
-    { "remote_websocket_port_min = 7000 # here\n\tremote_websocket_port_max\t=\t7003\t#\n", { 5900, 5999, 7000, 7003 }, "" },
+    { "remote_websocket_port_min = 7000 # here\n\tremote_websocket_port_max\t=\t7003\t#\n", { 5900, 5999, 7000, 7003 },
+      "" },
     { "user = \"qemu\"\n", { 5900, 5999, 5700, 5799 }, "qemu" },
     { "user = '+107'\n", { 5900, 5999, 5700, 5799 }, "+107" },
     { "user = 107\n", { 5900, 5999, 5700, 5799 }, "107" },
@@ -60,9 +61,12 @@ static const struct {
     { "remote_display_port_min = 5900 5901\n", "line 1: expected the end of the line" },
     { "remote_display_port_min 5900\n", "line 1: expected =" },
     { "remote_display_port_min =\n", "line 1: expected a number, a string or a list" },
-    { "\n#\nremote_display_port_min = 6000\nremote_display_port_max = 5999\n", "line 5: remote_display_port_min is above" },
-    { "remote_display_port_min = 5900\nremote_display_port_min = 5901\n", "line 2: remote_display_port_min is given twice" },
-    { "remote_websocket_port_min = 60000\nremote_websocket_port_max = 100\n", "line 3: remote_websocket_port_min is above" },
+    { "\n#\nremote_display_port_min = 6000\nremote_display_port_max = 5999\n",
+      "line 5: remote_display_port_min is above" },
+    { "remote_display_port_min = 5900\nremote_display_port_min = 5901\n",
+      "line 2: remote_display_port_min is given twice" },
+    { "remote_websocket_port_min = 60000\nremote_websocket_port_max = 100\n",
+      "line 3: remote_websocket_port_min is above" },
     { "user = [ 'a' ]\n", "line 1: expected the name" },
     { "user = ''\n", "line 1: expected the name" },
     { "user = \"\"\"a\nb\"\"\"\n", "line 2: expected the name" },
@@ -91,7 +95,7 @@ static void refuses(void **state)
     assert_int_equal(qemu_conf_parse("a = 1\0\n", 7, &conf, why), -EINVAL);
 }
 
-/* --- the table ----------------------------------------------------------------------------------------------------- */
+/* --- the table --------------------------------------------------------------------------------------------------- */
 
 static char *written(const struct lock *lock)
 {
@@ -133,7 +137,8 @@ static void room_ends(void **state)
 
     (void)state;
     for (unsigned i = 0; i < LOCK_MAX_PORTS; i++)
-        assert_int_equal(lock_add_ports(&lock, (struct port_range){ (uint16_t)(10 * i + 1), (uint16_t)(10 * i + 1) }), 0);
+        assert_int_equal(lock_add_ports(&lock, (struct port_range){ (uint16_t)(10 * i + 1), (uint16_t)(10 * i + 1) }),
+                         0);
     assert_int_equal(lock_add_ports(&lock, (struct port_range){ 5, 5 }), -E2BIG);
     assert_int_equal(lock.n_ports, LOCK_MAX_PORTS);
     for (unsigned i = 0; i < LOCK_MAX_IDS; i++)
@@ -166,9 +171,12 @@ static void root_is_always_in(void **state)
 static void rules_fail_closed(void **state)
 {
     static const char *const order[] = {
-        "table inet virtgate\ndelete table inet virtgate\ntable inet virtgate {\n", "meta skuid @accounts accept",
-        "tcp flags & (fin | syn | rst | ack) == syn reject with tcp reset", "meta skuid != @accounts reject with tcp reset",
-        "policy accept;", "oif \"lo\" tcp dport @ports goto display",
+        "table inet virtgate\ndelete table inet virtgate\ntable inet virtgate {\n",
+        "meta skuid @accounts accept",
+        "tcp flags & (fin | syn | rst | ack) == syn reject with tcp reset",
+        "meta skuid != @accounts reject with tcp reset",
+        "policy accept;",
+        "oif \"lo\" tcp dport @ports goto display",
     };
     struct lock lock = { .ports = { { 5900, 5999 } }, .n_ports = 1 };
     char *text = written(&lock);

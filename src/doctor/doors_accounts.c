@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* accounts.*: what the gate's users are otherwise on this host. */
+#include <dirent.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "doctor/doctor.h"
+
+static void examine_shell(struct door *door, const struct member *member)
+{
+    char mend[DOOR_TEXT_SIZE];
+
+    if (strcmp(member->shell, VG_SHELL_PATH) == 0)
+        return;
+    snprintf(mend, sizeof mend, "usermod -s " VG_SHELL_PATH " %s", member->name);
+    door_open(door, mend, "the login shell of %s is %s, which reads the user's own files before the gate", member->name,
+              member->shell[0] ? member->shell : "/bin/sh");
+}
+
+/* Groups that are as good as the machines' screens, their disks, or root. */
+static const char *const mighty[] = {
+    "root", "libvirt", "libvirtd", "libvirt-qemu", "libvirtdbus", "kvm", "qemu", "disk", "docker", "podman", "lxd",
+    "incus", "incus-admin", "sudo", "wheel", "admin", "adm", "shadow", "kmem", "tty", "systemd-journal", "polkitd",
+    VG_BROKER_USER, NULL,
+};
+
+static void examine_groups(struct door *door, const struct member *member)
+{
+    char mend[DOOR_TEXT_SIZE];
+
+    if (member->as.uid == 0)
+        door_open(door, "give the account a uid of its own, or take it out of " VG_GATE_GROUP, "%s has uid 0",
+                  member->name);
+    for (size_t i = 0; mighty[i]; i++) {
+        const struct group *group = getgrnam(mighty[i]);
+        for (size_t g = 0; group && g < member->as.n_groups; g++) {
+            if (member->as.groups[g] != group->gr_gid)
+                continue;
+            snprintf(mend, sizeof mend, "gpasswd -d %s %s", member->name, mighty[i]);
+            door_open(door, mend, "%s is in group %s", member->name, mighty[i]);
+        }
+    }
+}
+
+/* --- cron, at ---------------------------------------------------------------------------------------------------- */
+
+/* Does the file list the name, one on a line? */
+static bool lists(const char *text, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        const char *word = line + strspn(line, " \t");
+        if (strncmp(word, name, len) == 0 && strchr(" \t\n", word[len]))
+            return true;
+    }
+    return false;
+}
+
+/* By allow and deny files: the first decides by itself, else the second; without either, preset. */
+static bool may_use(const char *allow, const char *deny, bool preset, const char *name)
+{
+    char *allowed = probe_read(allow), *denied = probe_read(deny);
+    bool may = allowed ? lists(allowed, name) : denied ? !lists(denied, name) : preset;
+
+    free(allowed);
+    free(denied);
+    return may;
+}
+
+static void examine_cron(struct door *door, const struct member *member)
+{
+    static const char *const spools[] = { "/var/spool/cron/crontabs", "/var/spool/cron", NULL };
+    char path[512], mend[DOOR_TEXT_SIZE];
+
+    for (size_t i = 0; spools[i]; i++) {
+        snprintf(path, sizeof path, "%s/%s", spools[i], member->name);
+        if (access(path, F_OK) == 0) {
+            snprintf(mend, sizeof mend, "crontab -r -u %s", member->name);
+            door_open(door, mend, "%s has a crontab (%s): its commands run outside the gate", member->name, path);
+        }
+    }
+    snprintf(mend, sizeof mend, "echo %s >> /etc/cron.deny", member->name);
+    if (access("/usr/bin/crontab", X_OK) == 0 && may_use("/etc/cron.allow", "/etc/cron.deny", true, member->name))
+        door_open(door, mend, "%s may have a crontab", member->name);
+    snprintf(mend, sizeof mend, "echo %s >> /etc/at.deny", member->name);
+    if (access("/usr/bin/at", X_OK) == 0 && may_use("/etc/at.allow", "/etc/at.deny", false, member->name))
+        door_open(door, mend, "%s may use at(1)", member->name);
+}
+
+/* --- systemd --user ---------------------------------------------------------------------------------------------- */
+
+static bool has_entries(const char *path)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    bool any = false;
+
+    while (folder && !any && (entry = readdir(folder)))
+        any = entry->d_name[0] != '.';
+    if (folder)
+        closedir(folder);
+    return any;
+}
+
+static void examine_systemd(struct door *door, const struct member *member)
+{
+    static const char *const folders[] = { ".config/systemd/user", ".local/share/systemd/user", NULL };
+    char path[512], mend[DOOR_TEXT_SIZE];
+
+    snprintf(path, sizeof path, "/var/lib/systemd/linger/%s", member->name);
+    snprintf(mend, sizeof mend, "loginctl disable-linger %s", member->name);
+    if (access(path, F_OK) == 0)
+        door_open(door, mend, "%s has a systemd of their own that runs without a login", member->name);
+    for (size_t i = 0; folders[i]; i++) {
+        snprintf(path, sizeof path, "%s/%s", member->home, folders[i]);
+        snprintf(mend, sizeof mend, "look at %s and remove it", path);
+        if (has_entries(path))
+            door_open(door, mend, "%s has units for systemd --user in %s", member->name, path);
+    }
+}
+
+void doors_accounts(struct doors *doors, const struct members *members)
+{
+    struct door *group = door_add(doors, "accounts.group", "%zu accounts are under the gate (group " VG_GATE_GROUP ")",
+                                  members->n);
+    struct door *shell = door_add(doors, "accounts.shell", "their login shell is " VG_SHELL_PATH);
+    struct door *groups = door_add(doors, "accounts.groups", "none is in a group that is worth a console");
+    struct door *cron = door_add(doors, "accounts.cron", "none has or may have jobs of cron or at");
+    struct door *systemd = door_add(doors, "accounts.systemd", "none has units for systemd --user or a lingering one");
+
+    if (members->n == 0)
+        door_unknown(group, "usermod -aG " VG_GATE_GROUP " -s " VG_SHELL_PATH " NAME",
+                     "nobody is in group " VG_GATE_GROUP ", so there is nobody to try the doors as");
+    for (size_t i = 0; i < members->n; i++) {
+        examine_shell(shell, &members->list[i]);
+        examine_groups(groups, &members->list[i]);
+        examine_cron(cron, &members->list[i]);
+        examine_systemd(systemd, &members->list[i]);
+    }
+}

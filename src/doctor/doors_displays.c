@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* displays.*: what QEMU's processes listen on, tried as an account that may nothing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doctor/doctor.h"
+#include "doctor/listeners.h"
+
+struct found {
+    struct door *loopback, *public, *sockets, *monitor;
+    size_t n_machines;
+};
+
+static bool is_of(const struct listener *listener, const ino_t *sockets, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (sockets[i] == listener->inode)
+            return true;
+    return false;
+}
+
+static void examine_tcp(struct found *found, const struct qemu *qemu, const struct listener *listener)
+{
+    char mend[DOOR_TEXT_SIZE];
+
+    if (!listener_is_loopback(listener))
+        door_open(found->public, "in the machine's XML: <listen type='none'/> for its display, or 127.0.0.1",
+                  "%s listens on %s port %u, which other hosts can reach", qemu->name, listener->address,
+                  listener->port);
+    if (qemu->gdb_port == listener->port) {
+        door_open(found->monitor, "take -gdb (or -s) out of the machine's XML",
+                  "the debugger's port of %s is %u: whoever connects has the machine's memory", qemu->name,
+                  listener->port);
+        return;
+    }
+    /* With the ports that are its own business, --ports has to be given. */
+    snprintf(mend, sizeof mend, "virtgatectl firewall on (with --ports %u if that alone does not do), or "
+             "<listen type='none'/>", listener->port);
+    switch (probe_tcp(&probe_nobody, listener_reach(listener), listener->port)) {
+    case PROBE_REACHED:
+        door_open(found->loopback, mend, "port %u of %s takes connections of every account of this host",
+                  listener->port, qemu->name);
+        break;
+    case PROBE_UNCLEAR:
+        door_unknown(found->loopback, mend, "port %u of %s neither takes nor refuses a connection", listener->port,
+                     qemu->name);
+        break;
+    case PROBE_REFUSED:
+        break;
+    }
+}
+
+static void each_tcp(struct found *found, const struct qemu *qemu, const ino_t *sockets, size_t n, bool v6)
+{
+    FILE *table = fopen(v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
+    char line[512];
+
+    while (table && fgets(line, sizeof line, table)) {
+        struct listener listener;
+        if (listener_of_tcp(line, v6, &listener) && is_of(&listener, sockets, n))
+            examine_tcp(found, qemu, &listener);
+    }
+    if (table)
+        fclose(table);
+}
+
+static void each_unix(struct found *found, const struct qemu *qemu, const ino_t *sockets, size_t n)
+{
+    FILE *table = fopen("/proc/net/unix", "re");
+    char line[512], mend[DOOR_TEXT_SIZE];
+
+    while (table && fgets(line, sizeof line, table)) {
+        struct listener listener;
+        line[strcspn(line, "\n")] = '\0';
+        if (!listener_of_unix(line, &listener) || !is_of(&listener, sockets, n) ||
+            probe_unix(&probe_nobody, listener.path, listener.type) == PROBE_REFUSED)
+            continue;
+        snprintf(mend, sizeof mend, "chmod o-x the folder of %s", listener.path);
+        door_open(found->sockets, mend, "every account of this host can connect to %s of %s", listener.path,
+                  qemu->name);
+    }
+    if (table)
+        fclose(table);
+}
+
+static void visit(void *context, const struct process *process)
+{
+    struct found *found = context;
+    struct qemu qemu;
+    ino_t *sockets;
+    size_t n = process_sockets(process->pid, &sockets);
+
+    qemu_of_cmdline(process->cmdline, process->len, &qemu);
+    found->n_machines++;
+    if (qemu.has_tcp_monitor)
+        door_open(found->monitor, "take the monitor out of the machine's XML, or put it on a socket in the file system",
+                  "%s has a monitor on TCP (%s)", qemu.name, qemu.monitor);
+    each_tcp(found, &qemu, sockets, n, false);
+    each_tcp(found, &qemu, sockets, n, true);
+    each_unix(found, &qemu, sockets, n);
+    free(sockets);
+}
+
+void doors_displays(struct doors *doors)
+{
+    static const char *const names[] = { "qemu-system-", "qemu-kvm", "kvm", NULL };
+    struct found found = {
+        .loopback = door_add(doors, "displays.loopback", "no port of a running machine is open to uid 65534"),
+        .public = door_add(doors, "displays.public", "no running machine listens where other hosts can reach it"),
+        .sockets = door_add(doors, "displays.sockets", "no socket of a running machine is open to uid 65534"),
+        .monitor = door_add(doors, "displays.monitor", "no running machine has a monitor or a debugger on TCP"),
+    };
+
+    process_each(names, visit, &found);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* files.*: what lies about. */
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "doctor/doctor.h"
+#include "policy/policy.h"
+
+static void examine_acl(struct door *door)
+{
+    struct policy_errors errors = { 0 };
+    struct policy *policy = NULL;
+    int r = policy_load(VG_SYSCONFDIR, 0, &policy, &errors);
+
+    if (r < 0 && errors.n > 0)
+        door_open(door, "virtgatectl check, mend it, virtgatectl reload", "%s:%u %s", errors.list[0].file,
+                  errors.list[0].line, errors.list[0].message);
+    else if (r < 0)
+        door_open(door, "virtgatectl check", VG_SYSCONFDIR ": %s", strerror(-r));
+    policy_errors_free(&errors);
+    policy_free(policy);
+}
+
+static void examine_broker_socket(struct door *door)
+{
+    static const char path[] = VG_RUNDIR "/broker.sock";
+    struct stat st;
+
+    if (lstat(VG_RUNDIR, &st) == 0 && (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH))))
+        door_open(door, "chown root:root " VG_RUNDIR "; chmod 0755 " VG_RUNDIR,
+                  VG_RUNDIR " is not root's alone, so somebody else can put a socket there");
+    if (probe_unix(&probe_nobody, path, SOCK_SEQPACKET) == PROBE_REACHED)
+        door_open(door, "chmod 0660 " VG_RUNDIR "/broker.sock; with systemd, SocketMode=0660 of virtgated.socket",
+                  "every account of this host can connect to %s", path);
+}
+
+static void examine_program(struct door *door, const char *path)
+{
+    char mend[DOOR_TEXT_SIZE];
+    struct stat st;
+
+    snprintf(mend, sizeof mend, "install virtgate again; chown root:root %s; chmod 0755 %s", path, path);
+    if (stat(path, &st) < 0)
+        door_open(door, mend, "%s: %s", path, strerror(errno));
+    else if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
+        door_open(door, mend, "%s can be written by others than root", path);
+    else if (st.st_mode & (S_ISUID | S_ISGID))
+        door_open(door, mend, "%s is setuid or setgid; no program of virtgate is", path);
+}
+
+/* --- what machines leave behind ---------------------------------------------------------------------------------- */
+
+#define PATHS_MAX 4096
+
+/* Memory that the process which tries shares with us. */
+struct tried {
+    unsigned n;
+    char first[512];
+};
+
+/* nftw(3) has no argument for its caller. */
+static char *paths[PATHS_MAX];
+static size_t n_paths;
+static struct tried *tried;
+
+static int collect(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    size_t len = strlen(path);
+
+    (void)at;
+    /* Numbers of processes say little, and lie open by libvirt's own will. */
+    if (type != FTW_F || !S_ISREG(st->st_mode) || st->st_size == 0 || (len > 4 && strcmp(path + len - 4, ".pid") == 0))
+        return 0;
+    if (n_paths == PATHS_MAX)
+        return 1;
+    paths[n_paths] = strdup(path);
+    n_paths += paths[n_paths] != NULL;
+    return 0;
+}
+
+static int try_all(const void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < n_paths; i++) {
+        if (access(paths[i], R_OK) < 0)
+            continue;
+        if (tried->n++ == 0)
+            snprintf(tried->first, sizeof tried->first, "%s", paths[i]);
+    }
+    return 0;
+}
+
+/* root looks what there is: a folder that cannot be listed hides nothing from who knows the name. uid 65534 tries. */
+static void examine_leftovers(struct door *door)
+{
+    static const char *const folders[] = {
+        "/var/lib/libvirt/qemu", "/var/lib/libvirt/images", "/var/log/libvirt", "/var/cache/libvirt/qemu",
+        VG_LIBVIRT_RUNDIR "/qemu", VG_LIBVIRT_CONFDIR "/qemu", VG_SYSCONFDIR, NULL,
+    };
+    char mend[DOOR_TEXT_SIZE];
+
+    tried = mmap(NULL, sizeof *tried, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (tried == MAP_FAILED)
+        return;
+    for (size_t i = 0; folders[i]; i++)
+        nftw(folders[i], collect, 16, FTW_PHYS);
+    if (probe_do(&probe_nobody, try_all, NULL) != 0)
+        door_unknown(door, "", "the files of libvirt could not be tried");
+    snprintf(mend, sizeof mend, "chmod o-r %.200s, or o-x its folder", tried->first);
+    if (tried->n > 0)
+        door_open(door, mend, "every account of this host can read %.300s", tried->first);
+    if (tried->n > 1)
+        door->more = tried->n - 1;
+    if (n_paths == PATHS_MAX)
+        door_unknown(door, "", "there are more than %d files", PATHS_MAX);
+    while (n_paths > 0)
+        free(paths[--n_paths]);
+    munmap(tried, sizeof *tried);
+}
+
+void doors_files(struct doors *doors)
+{
+    struct door *acl = door_add(doors, "files.acl", VG_SYSCONFDIR " is root's and without errors");
+    struct door *broker = door_add(doors, "files.broker", VG_RUNDIR "/broker.sock is for the gate's group");
+    struct door *programs = door_add(doors, "files.programs", "virtgate's programs are root's");
+    struct door *leftovers = door_add(doors, "files.machines", "uid 65534 can read no disk, log or dump of a machine");
+
+    examine_acl(acl);
+    examine_broker_socket(broker);
+    examine_program(programs, VG_SHELL_PATH);
+    examine_program(programs, VG_SESSION_PATH);
+    examine_program(programs, VG_RPC_PATH);
+    examine_leftovers(leftovers);
+}

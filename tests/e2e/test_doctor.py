@@ -1,0 +1,634 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virtgatectl doctor: all doors closed on a host that is in order; each planted mistake opens its door and no other, and the
+line says what it is."""
+import contextlib
+import grp
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+import sshd_config as conf
+import test_firewall as fw
+import test_readonly_socket as ro
+import vgtest
+from test_sshd_doors import sshd
+
+CTL = shutil.which("virtgatectl")
+pytestmark = pytest.mark.skipif(not CTL or conf.missing() is not None, reason=f"needs virtgatectl; {conf.missing()}")
+
+PAM = pathlib.Path("/etc/pam.d/sshd")
+SYNCHRONIZED = pathlib.Path("/run/systemd/timesync/synchronized")
+IMAGES = pathlib.Path("/var/lib/libvirt/images")
+OPEN, UNKNOWN, USAGE, NO_ROOT = 78, 69, 64, 77
+SSHD_LOST = {"sshd.command", "sshd.forwarding", "sshd.environment", "sshd.sessions"}
+
+
+def doctor():
+    """{door: its object}, with the exit code that belongs to it."""
+    done = subprocess.run([CTL, "doctor", "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60)
+    answer = json.loads(done.stdout)
+    doors = {door["id"]: door for door in answer["doors"]}
+    assert len(doors) == len(answer["doors"])
+    states = {door["state"] for door in doors.values()}
+    assert done.returncode == (OPEN if "open" in states else UNKNOWN if "unknown" in states else 0), done
+    assert answer["ok"] == (done.returncode == 0)
+    return doors
+
+
+def red(state="open"):
+    return {id: door for id, door in doctor().items() if door["state"] == state}
+
+
+# --- a host in order -----------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def text_of(path, text, age=True):
+    """Another text in a file, or a new file; as old as if sshd had read it."""
+    path = pathlib.Path(path)
+    before, times = (path.read_bytes(), path.stat()) if path.exists() else (None, None)
+    path.write_text(text)
+    if age:
+        os.utime(path, (1, 1))
+    try:
+        yield path
+    finally:
+        if before is None:
+            path.unlink()
+        else:
+            path.write_bytes(before)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@contextlib.contextmanager
+def mode_of(path, mode):
+    before = os.stat(path).st_mode & 0o7777
+    os.chmod(path, mode)
+    try:
+        yield
+    finally:
+        os.chmod(path, before)
+
+
+def pam_in_order():
+    """The stack as Debian has it, the module's lines where they belong, and no ~/.pam_environment."""
+    text = re.sub(r"(?m)^.*pam_virtgate.*\n", "", PAM.read_text()).replace(" user_readenv=1", "")
+    text = text.replace("@include common-auth", "auth optional pam_virtgate.so\n@include common-auth", 1)
+    text = re.sub(r"(?m)^account ", "account required pam_virtgate.so\naccount ", text, count=1)
+    return re.sub(r"(?m)^(session .*pam_loginuid.so.*\n)", r"\1session required pam_virtgate.so\n", text, count=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_order():
+    with contextlib.ExitStack() as stack:
+        module = next(pathlib.Path("/lib").glob("*/security/pam_permit.so")).with_name("pam_virtgate.so")
+        if not module.exists():         # the module's own tests are elsewhere; here it only has to be in the stack
+            shutil.copy(module.with_name("pam_permit.so"), module)
+            stack.callback(module.unlink)
+        stack.enter_context(text_of(PAM, pam_in_order()))
+        stack.enter_context(ro.closed())
+        fw.firewall("on")
+        stack.callback(fw.firewall, "off")
+        SYNCHRONIZED.parent.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(text_of(SYNCHRONIZED, ""))
+        for image in IMAGES.glob("*.img"):
+            stack.enter_context(mode_of(image, 0o600))
+        yield
+
+
+def test_green():
+    doors = doctor()
+    assert {door["state"] for door in doors.values()} == {"closed"}, [d for d in doors.values() if d["state"] != "closed"]
+    assert len(doors) >= 30 and all(door["why"] and not door["mend"] for door in doors.values())
+
+
+def test_text():
+    """One line for each door, and nothing else."""
+    out = subprocess.run([CTL, "doctor"], capture_output=True, text=True, timeout=60)
+    assert out.returncode == 0 and out.stderr == ""
+    assert [line.split()[:2] for line in out.stdout.splitlines()] == [["closed", id] for id in doctor()]
+    with text_of("/etc/ssh/sshrc", ""):
+        out = subprocess.run([CTL, "doctor"], capture_output=True, text=True, timeout=60)
+    assert out.returncode == OPEN
+    assert [line for line in out.stdout.splitlines() if not line.startswith("closed ")] == [
+        "OPEN     sshd.rc             /etc/ssh/sshrc runs as the user before the gate does; mend: remove "
+        "/etc/ssh/sshrc, or have "
+        "it end at once for group virtgate-users"]
+
+
+def test_usage():
+    assert subprocess.run([CTL, "doctor", "now"], capture_output=True).returncode == USAGE
+    assert subprocess.run([CTL, "doctor"], capture_output=True, user="carol").returncode == NO_ROOT
+
+
+def test_it_leaves_nothing_behind():
+    listeners = lambda: subprocess.run(["ss", "-ltnH"], capture_output=True, text=True).stdout
+    before = (listeners(), fw.tables(), PAM.read_bytes())
+    doctor()
+    assert (listeners(), fw.tables(), PAM.read_bytes()) == before
+    assert fw.watched() == []
+
+
+# --- mistakes ------------------------------------------------------------------------------------------------------
+
+def planted(doors, *said, state="open", mend=""):
+    """A mistake is a context manager. doors: what it opens, all of it; said: patterns of the lines' texts, in any."""
+    def decorate(mistake):
+        def test(place):
+            # Accounts and groups are named in the mistakes; a folder is there for who wants one.
+            plant = contextlib.contextmanager(mistake)
+            with plant(place) if mistake.__code__.co_argcount else plant():
+                found = red(state)
+            assert set(found) == set(doors), found
+            text = "\n".join(f"{door['why']} | {door['mend']}" for door in found.values())
+            for pattern in said:
+                assert re.search(pattern, text), text
+            assert all(door["mend"] for door in found.values()), found
+            assert doctor()[min(doors)]["state"] == "closed"    # and it closes again
+        test.__name__, test.__doc__ = mistake.__name__, mistake.__doc__
+        return test
+    return decorate
+
+
+def early(text):
+    """A drop-in that sorts before ours."""
+    return text_of(conf.DROPINS / "00-local.conf", text)
+
+
+@planted(SSHD_LOST, r"include /etc/ssh/sshd_config.d/05-virtgate.conf before anything")
+def test_drop_in_lost():
+    ours = conf.DROPINS / conf.OURS
+    ours.rename(ours.with_suffix(".off"))
+    try:
+        yield
+    finally:
+        ours.with_suffix(".off").rename(ours)
+
+
+@planted(SSHD_LOST, "sshd_config include")
+def test_main_file_without_include():
+    with text_of(conf.MAIN, re.sub(r"(?m)^Include.*$", "", conf.MAIN.read_text())):
+        yield
+
+
+@planted({"sshd.command", "sshd.forwarding"}, r"00-local.conf:3 comes first",
+         "allowtcpforwarding yes for alice, expected no")
+def test_earlier_match_block():
+    with early("Match Group *\n\tForceCommand none\n\tAllowTcpForwarding yes\nMatch all\n"):
+        yield
+
+
+@planted({"sshd.forwarding"}, r"allowstreamlocalforwarding all|yes for alice from 10.0.0.0", r"00-local.conf:2")
+def test_earlier_match_block_for_a_network():
+    with early("Match Address 10.0.0.0/8,!10.1.0.0/16\n\tAllowStreamLocalForwarding yes\nMatch all\n"):
+        yield
+
+
+@planted({"sshd.forwarding"}, "x11forwarding yes")
+def test_earlier_match_block_for_a_port():
+    with early("match localport=2222 user a*\n\tX11Forwarding=yes\nMatch all\n"):
+        yield
+
+
+@planted({"sshd.command"}, "forcecommand none for alice")
+def test_earlier_match_block_for_a_host_of_one_user():
+    with early('Match User "alice" Host *.example.org\n\tForceCommand none\nMatch all\n'):
+        yield
+
+
+@planted({"sshd.command"}, "/usr/bin/virtgate-shell # the gate for")
+def test_comment_behind_the_command():
+    with early("Match Group virtgate-users\n\tForceCommand /usr/bin/virtgate-shell # the gate\nMatch all\n"):
+        yield
+
+
+@planted({"sshd.forwarding"}, "permittunnel yes")
+def test_tunnel():
+    with early("Match Group virtgate-users\n\tPermitTunnel yes\nMatch all\n"):
+        yield
+
+
+@planted({"sshd.forwarding"}, "allowagentforwarding yes")
+def test_keyword_taken_out_of_the_drop_in():
+    """DisableForwarding alone stands, and has missed features in every release."""
+    ours = conf.DROPINS / conf.OURS
+    with text_of(ours, re.sub(r"(?m)^\s*AllowAgentForwarding.*\n", "", ours.read_text())):
+        yield
+
+
+@planted({"sshd.environment"}, "permituserenvironment yes for alice, expected no")
+def test_user_environment():
+    with early("PermitUserEnvironment yes\n"):
+        yield
+
+
+@planted({"sshd.environment"}, "acceptenv LC_")
+def test_accepted_variables():
+    with early("Match Group virtgate-users\n\tAcceptEnv LC_*\nMatch all\n"):
+        yield
+
+
+@planted({"sshd.environment"}, "setenv unset for alice, expected SSH_ORIGINAL_COMMAND=")
+def test_variables_are_not_emptied():
+    with early("Match Group virtgate-users\n\tSetEnv TZ=UTC\nMatch all\n"):
+        yield
+
+
+@planted({"sshd.sessions"}, "maxsessions 10 for alice, expected 1")
+def test_sessions():
+    with early("Match Group virtgate-users\n\tMaxSessions 10\nMatch all\n"):
+        yield
+
+
+@planted({"sshd.pam"}, "usepam no")
+def test_no_pam():
+    with early("UsePAM no\n"):
+        yield
+
+
+@planted({"sshd.config"}, "Bad configuration option")
+def test_broken_drop_in():
+    with early("ForceComand /bin/false\n"):
+        yield
+
+
+@planted(SSHD_LOST, "for ALICE, expected")
+def test_other_spelling():
+    """An account that the system knows by two names, the second outside the group."""
+    subprocess.run(["useradd", "--badname", "-o", "-u", str(pwd.getpwnam("alice").pw_uid), "-g", "nogroup", "-M",
+                    "ALICE"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["userdel", "-f", "ALICE"], check=True, capture_output=True)
+
+
+@planted(SSHD_LOST, r"\(sshd -f /tmp/.*sshd_config\)")
+def test_second_sshd(place):
+    with sshd(conf.copy(place, without=conf.OURS)):
+        yield
+
+
+@planted({"sshd.loaded"}, "00-local.conf was changed after sshd had read it", "kill -HUP", state="unknown")
+def test_not_reloaded():
+    with text_of(conf.DROPINS / "00-local.conf", "# nothing\n", age=False):
+        yield
+
+
+@planted({"sshd.rc"})
+def test_sshrc():
+    with text_of("/etc/ssh/sshrc", "touch /tmp/x\n"):
+        yield
+
+
+# --- PAM
+
+def pam(text):
+    return text_of(PAM, text)
+
+
+@planted({"pam.module"}, r"not in the PAM stack of sshd \(account\)", "account required pam_virtgate.so")
+def test_account_line_lost():
+    with pam(pam_in_order().replace("account required pam_virtgate.so\n", "")):
+        yield
+
+
+@planted({"pam.module"}, r"not in the PAM stack of sshd \(auth\)")
+def test_auth_line_lost():
+    with pam(pam_in_order().replace("auth optional pam_virtgate.so\n", "# auth optional pam_virtgate.so\n")):
+        yield
+
+
+@planted({"pam.module"}, r"sshd:1 \(sufficient pam_permit.so\) can end the account stack")
+def test_sufficient_above():
+    with pam("account sufficient pam_permit.so\n" + pam_in_order()):
+        yield
+
+
+@planted({"pam.module"}, r"vg-local:2 \(sufficient pam_localuser.so\) can end the account stack")
+def test_sufficient_in_an_included_file():
+    """As Fedora's password-auth has it."""
+    with text_of("/etc/pam.d/vg-local", "account required pam_unix.so\naccount sufficient pam_localuser.so\n"):
+        with pam("account include vg-local\n" + pam_in_order()):
+            yield
+
+
+@planted({"pam.module"}, r"can jump past pam_virtgate.so in the session stack")
+def test_jump():
+    with pam(pam_in_order().replace("session required pam_virtgate.so",
+                                    "session [success=1 default=ignore] pam_succeed_if.so quiet "
+                                    "user = root\nsession required pam_virtgate.so")):
+        yield
+
+
+@planted({"pam.module"}, 'as "optional" .*can be overruled')
+def test_optional():
+    with pam(pam_in_order().replace("account required pam_virtgate", "account optional pam_virtgate")):
+        yield
+
+
+@planted({"pam.environment"}, "take user_readenv=1 out of /etc/pam.d/sshd, line ")
+def test_user_readenv():
+    with pam(pam_in_order() + "session required pam_env.so user_readenv=1\n"):
+        yield
+
+
+# --- accounts
+
+@planted({"accounts.shell"}, "login shell of bob is /bin/bash", "usermod -s /usr/bin/virtgate-shell bob")
+def test_login_shell():
+    subprocess.run(["usermod", "-s", "/bin/bash", "bob"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["usermod", "-s", conf.GATE, "bob"], check=True)
+
+
+@contextlib.contextmanager
+def membership(user, group):
+    try:
+        grp.getgrnam(group)
+    except KeyError:
+        subprocess.run(["groupadd", "--system", group], check=True)
+    subprocess.run(["gpasswd", "-a", user, group], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["gpasswd", "-d", user, group], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("group", ["docker", "disk", "kvm", "sudo", "wheel", "qemu", "libvirt-qemu"])
+def test_group(group):
+    with membership("mallory", group):
+        found = red()
+    assert set(found) == {"accounts.groups"}
+    assert f"mallory is in group {group}" == found["accounts.groups"]["why"]
+    assert f"gpasswd -d mallory {group}" == found["accounts.groups"]["mend"]
+
+
+@planted({"accounts.groups", "libvirt.readonly", "libvirt.readwrite"}, "mallory is in group libvirt",
+         "libvirt-sock is open to mallory")
+def test_group_libvirt():
+    """Seen twice: by the group, and by trying as the account."""
+    with membership("mallory", "libvirt"):
+        yield
+
+
+@planted({"accounts.cron"}, "alice has a crontab", "crontab -r -u alice")
+def test_crontab():
+    spool = pathlib.Path("/var/spool/cron/crontabs")
+    spool.mkdir(parents=True, exist_ok=True)
+    with text_of(spool / "alice", "* * * * * id\n"):
+        yield
+
+
+@planted({"accounts.cron"}, "bob may have a crontab", "echo bob >> /etc/cron.deny")
+def test_crontab_allowed(place):
+    program = pathlib.Path("/usr/bin/crontab")
+    with contextlib.ExitStack() as stack:
+        if not program.exists():
+            stack.enter_context(text_of(program, "#!/bin/sh\n"))
+            program.chmod(0o755)
+        stack.enter_context(text_of("/etc/cron.deny", "alice\nmallory\n"))
+        yield
+
+
+@planted({"accounts.systemd"}, "loginctl disable-linger alice")
+def test_linger():
+    folder = pathlib.Path("/var/lib/systemd/linger")
+    folder.mkdir(parents=True, exist_ok=True)
+    with text_of(folder / "alice", ""):
+        yield
+
+
+@planted({"accounts.systemd"}, "alice has units for systemd --user in /home/alice/.config/systemd/user")
+def test_user_unit():
+    folder = pathlib.Path("/home/alice/.config/systemd/user")
+    folder.mkdir(parents=True)
+    try:
+        (folder / "x.service").write_text("[Service]\nExecStart=/bin/sh\n")
+        yield
+    finally:
+        shutil.rmtree("/home/alice/.config")
+
+
+@planted({"accounts.group", "host.broker"}, "nobody is in group", state="unknown")
+def test_nobody():
+    with text_of("/etc/group", re.sub(r"(?m)^(virtgate-users:.*:).*$", r"\1", pathlib.Path("/etc/group").read_text())):
+        with text_of("/etc/gshadow", re.sub(r"(?m)^(virtgate-users:.*:).*$", r"\1",
+                                            pathlib.Path("/etc/gshadow").read_text())):
+            yield
+
+
+# --- libvirt
+
+@planted({"libvirt.readonly"}, "libvirt-sock-ro is open to every account", "unix_sock_ro_perms")
+def test_readonly_socket():
+    with mode_of("/run/libvirt/libvirt-sock-ro", 0o777):
+        yield
+
+
+@planted({"libvirt.readwrite"}, "libvirt-sock is open to every account", "unix_sock_rw_perms")
+def test_readwrite_socket():
+    with mode_of("/run/libvirt/libvirt-sock", 0o777):
+        yield
+
+
+@planted({"libvirt.tcp"}, "libvirtd serves everybody at .* port 16509, without a password")
+def test_libvirt_on_tcp():
+    text = ro.CONF.read_text()
+    with vgtest.without_libvirtd():
+        ro.CONF.write_text(text + '\nlisten_tls = 0\nlisten_tcp = 1\nauth_tcp = "none"\nlisten_addr = "127.0.0.1"\n')
+    try:
+        vgtest.end_process("libvirtd")
+        assert vgtest.run("libvirtd", "-d", "--listen").rc == 0
+        vgtest.wait_until(lambda: vgtest.run("virsh", "-q", "uri").rc == 0, 20)
+        yield
+    finally:
+        with vgtest.without_libvirtd():
+            ro.CONF.write_text(text)
+
+
+# --- displays
+
+@planted({"displays.loopback", "host.firewall"}, r"port 590[34] of (cards2|secret) takes connections",
+         "virtgatectl firewall on")
+def test_firewall_off():
+    fw.firewall("off")
+    try:
+        yield
+    finally:
+        fw.firewall("on")
+
+
+@planted({"displays.loopback", "host.firewall"})
+def test_ruleset_flushed():
+    """By somebody else's script."""
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    try:
+        yield
+    finally:
+        fw.firewall("on")
+
+
+@planted({"host.firewall"}, "qemu.conf: line 1: expected a port number")
+def test_qemu_conf():
+    with text_of(fw.QEMU_CONF, "remote_display_port_min = \"5900\"\n"):
+        yield
+
+
+@contextlib.contextmanager
+def machine(graphics, arguments=()):
+    """A machine of libvirt's, or with arguments of QEMU's own a QEMU that was started by hand, as some are."""
+    if not arguments:
+        with vgtest.extra_vm("mistake", graphics):
+            (IMAGES / "mistake.img").chmod(0o600)
+            yield
+        return
+    qemu = subprocess.Popen(["qemu-system-x86_64", "-name", "guest=mistake,debug-threads=on", "-M", "pc", "-m", "16",
+                             "-S", "-nodefaults",
+                             "-display", "none", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        vgtest.wait_until(lambda: f":{arguments[-1].rpartition(':')[2].partition(',')[0]} " in subprocess.run(
+            ["ss", "-ltn"], capture_output=True, text=True).stdout)
+        yield
+    finally:
+        qemu.kill()
+        qemu.wait()
+
+
+@planted({"displays.public"}, "mistake listens on 0.0.0.0 port 5950", "listen type='none'")
+def test_display_for_the_network():
+    with machine("<graphics type='vnc' port='5950' autoport='no' listen='0.0.0.0'/>"):
+        yield
+
+
+@planted({"displays.loopback"}, "port 7777 of mistake takes connections", "--ports 7777")
+def test_display_outside_the_range():
+    with machine("<graphics type='vnc' port='7777' autoport='no' listen='127.0.0.1'/>"):
+        yield
+
+
+@planted({"displays.loopback"}, "port 7778 of mistake")
+def test_spice_display_on_ipv6():
+    with machine("<graphics type='spice' port='7778' autoport='no' listen='::1'/>"):
+        yield
+
+
+@planted({"displays.monitor"}, r"mistake has a monitor on TCP \(-qmp tcp:127.0.0.1:5960,server=on,wait=off\)")
+def test_monitor():
+    with machine("", ["-qmp", "tcp:127.0.0.1:5960,server=on,wait=off"]):
+        yield
+
+
+@planted({"displays.monitor"}, "debugger's port of mistake is 5961")
+def test_debugger():
+    with machine("", ["-gdb", "tcp:127.0.0.1:5961"]):
+        yield
+
+
+@planted({"displays.sockets"}, r"connect to /var/lib/libvirt/qemu/domain-\d+-sockvm/vnc.sock")
+def test_display_socket():
+    socket = next(pathlib.Path("/var/lib/libvirt/qemu").glob("domain-*-sockvm")) / "vnc.sock"
+    with mode_of(socket.parents[1], 0o755), mode_of(socket.parent, 0o755), mode_of(socket, 0o777):
+        yield
+
+
+# --- files
+
+@planted({"files.machines"}, "can read /var/lib/libvirt/images/secret.img", "chmod o-r")
+def test_readable_disk():
+    with mode_of(IMAGES, 0o711), mode_of(IMAGES / "secret.img", 0o644):
+        yield
+
+
+@planted({"files.machines"}, "can read /var/lib/libvirt/qemu/dump/secret.core")
+def test_readable_dump():
+    dump = pathlib.Path("/var/lib/libvirt/qemu/dump/secret.core")
+    with mode_of(dump.parents[1], 0o755), text_of(dump, "x"):
+        yield
+
+
+@planted({"files.acl"}, r"virtgate.ini:0 has mode 0666")
+def test_writable_acl():
+    with mode_of("/etc/virtgate/virtgate.ini", 0o666):
+        with contextlib.ExitStack() as stack:
+            # It can be read by all as well; the folder keeps them out.
+            stack.enter_context(mode_of("/etc/virtgate", 0o700))
+            yield
+
+
+@planted({"files.acl"}, r"virtgate.ini:\d+ ", "virtgatectl check")
+def test_acl_with_an_error():
+    path = pathlib.Path("/etc/virtgate/virtgate.ini")
+    with text_of(path, path.read_text() + "\n[user bob]\ndisplay = x\n"):
+        yield
+
+
+@planted({"files.broker"}, "every account of this host can connect to /run/virtgate/broker.sock")
+def test_broker_socket():
+    with mode_of("/run/virtgate/broker.sock", 0o666):
+        yield
+
+
+@planted({"files.broker"}, "is not root's alone")
+def test_broker_folder():
+    with mode_of("/run/virtgate", 0o777):
+        yield
+
+
+@planted({"files.programs"}, "virtgate-shell can be written by others than root")
+def test_program():
+    with mode_of(conf.GATE, 0o777):
+        yield
+
+
+@planted({"files.programs"}, "setuid")
+def test_setuid():
+    with mode_of(conf.GATE, 0o4755):
+        yield
+
+
+# --- the broker, the clock
+
+@planted({"host.broker"}, "the gate answers: virtgate: ", "systemctl enable --now virtgated", state="unknown")
+def test_no_broker():
+    with vgtest.without_gate():
+        yield
+
+
+def test_clock():
+    with text_of(SYNCHRONIZED, ""):
+        assert doctor()["host.clock"]["state"] == "closed"
+    SYNCHRONIZED.unlink()
+    try:
+        found = doctor()["host.clock"]
+    finally:
+        SYNCHRONIZED.write_text("")
+    synchronized = "synchronized: yes" in subprocess.run(["timedatectl"], capture_output=True, text=True).stdout
+    assert found["state"] in (("closed", "unknown") if synchronized else ("unknown", "closed"))
+    assert found["state"] == "closed" or "not synchronised" in found["why"]
+
+
+# --- how long it takes ---------------------------------------------------------------------------------------------
+
+def test_many_members():
+    """sshd is asked for each of them."""
+    names = [f"vgmany{n}" for n in range(60)]
+    text = {path: pathlib.Path(path).read_text() for path in ("/etc/passwd", "/etc/group")}
+    gid = grp.getgrnam(conf.GROUP).gr_gid
+    lines = "".join(f"{name}:x:{50000 + n}:{gid}::/nonexistent:{conf.GATE}\n" for n, name in enumerate(names))
+    with text_of("/etc/passwd", text["/etc/passwd"] + lines):
+        start = time.monotonic()
+        doors = doctor()
+        took = time.monotonic() - start
+    assert "63 accounts" in doors["accounts.group"]["why"] and {d["state"] for d in doors.values()} == {"closed"}
+    assert took < 20, took
