@@ -210,6 +210,12 @@ def test_comment_behind_the_command():
         yield
 
 
+@planted({"sshd.command"}, "chrootdirectory /srv for alice, expected none")
+def test_chroot():
+    with early("Match Group virtgate-users\n\tChrootDirectory /srv\nMatch all\n"):
+        yield
+
+
 @planted({"sshd.forwarding"}, "permittunnel yes")
 def test_tunnel():
     with early("Match Group virtgate-users\n\tPermitTunnel yes\nMatch all\n"):

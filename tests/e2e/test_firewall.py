@@ -132,6 +132,35 @@ def test_root_qemu_and_virtgate_do(lock, user):
     assert reaches(user, SECRET)
 
 
+def test_no_port_of_the_range(lock):
+    """F4: whether anybody listens there or not."""
+    code = """if True:
+        import errno, socket
+        for port in [*range(5700, 5800), *range(5900, 6000)]:
+            for family, host in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
+                with socket.socket(family) as s:
+                    if s.connect_ex((host, port)) != errno.ECONNREFUSED:
+                        print(port)
+        print("done")
+    """
+    assert as_user("mallory", code).stdout == b"done\n"
+
+
+def test_what_qemu_listens_on(lock):
+    """F16, F7: every port of a machine with both kinds of display, the second without a password's protection."""
+    graphics = ("<graphics type='vnc' autoport='yes' listen='127.0.0.1' websocket='-1' passwd=''/>"
+                "<graphics type='spice' autoport='yes' listen='127.0.0.1' passwd=''/>")
+    with vgtest.extra_vm("lockvm", graphics):
+        pid = int(pathlib.Path("/run/libvirt/qemu/lockvm.pid").read_text())
+        ports = [int(line.split()[3].rpartition(":")[2]) for line in
+                 subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True).stdout.splitlines() if f"pid={pid}," in line]
+        assert len(ports) == 3, ports
+        for port in ports:
+            assert as_user("root", CONNECT.replace("print(s.recv(100))", ""), "127.0.0.1", port, "plain").returncode == 0
+            for user in ORDINARY:
+                assert not reaches(user, port)
+
+
 @pytest.mark.parametrize("how", ["plain", "mptcp", "fastopen"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "192.0.2.9", "2001:db8::9", "::ffff:127.0.0.1"])
 def test_every_way_to_connect(host, how):
