@@ -42,6 +42,7 @@ struct process {
     pid_t pid;
     char exe[256];        /* the program's path, or its name in brackets when that cannot be told */
     const char *name;     /* behind its last slash */
+    bool is_roots;        /* run by root, and its program's file is root's alone: not just called so by somebody */
     const char *cmdline;  /* strings one behind the other, len bytes */
     size_t len;
 };

@@ -70,7 +70,8 @@ static void add_server(void *context, const struct process *process)
     struct sshds *sshds = context;
     char title[1024];
 
-    if (sshds->n == SERVERS_MAX || strncmp(process->cmdline, "sshd: ", 6) != 0 ||
+    /* Its program is run below. */
+    if (sshds->n == SERVERS_MAX || !process->is_roots || strncmp(process->cmdline, "sshd: ", 6) != 0 ||
         !strstr(process->cmdline, "[listener]"))
         return;
     struct server *server = &sshds->list[sshds->n++];

@@ -5,11 +5,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/io.h"
 #include "doctor/doctor.h"
+
+/* Anybody can call a program sshd and give it any title. */
+static bool is_roots(pid_t pid, const char *exe)
+{
+    char path[64];
+    struct stat process, root, here, program;
+
+    snprintf(path, sizeof path, "/proc/%ld", (long)pid);
+    if (stat(path, &process) < 0 || process.st_uid != 0)
+        return false;
+    /* In a container its path means another file than here. */
+    snprintf(path, sizeof path, "/proc/%ld/root/.", (long)pid);
+    if (stat(path, &root) < 0 || stat("/", &here) < 0 || root.st_dev != here.st_dev || root.st_ino != here.st_ino)
+        return false;
+    return stat(exe, &program) == 0 && S_ISREG(program.st_mode) && program.st_uid == 0 &&
+           !(program.st_mode & (S_IWGRP | S_IWOTH));
+}
 
 static bool read_process(pid_t pid, struct process *ret, char **ret_cmdline)
 {
@@ -28,6 +46,7 @@ static bool read_process(pid_t pid, struct process *ret, char **ret_cmdline)
         ret->exe[len - tail] = '\0';
     const char *slash = strrchr(ret->exe, '/');
     ret->name = slash ? slash + 1 : ret->exe;
+    ret->is_roots = is_roots(pid, ret->exe);
     snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
     FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || io_read_all(fd, 1 << 20, ret_cmdline, &ret->len) < 0)

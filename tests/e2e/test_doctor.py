@@ -295,6 +295,38 @@ def test_sshrc():
         yield
 
 
+def test_program_that_only_looks_like_sshd(place):
+    """carol's own program of that name and title is not run, least of all by root."""
+    mark, program = place / "mark", place / "sshd"
+    code = f"""if True:
+        import os, sys, time
+        open({str(mark)!r} + str(os.getuid()), "w").close()
+        time.sleep(60)
+    """
+    # A copy of python under that name, with the title that a listener has.
+    shutil.copy(os.path.realpath("/usr/bin/python3"), program)
+    program.chmod(0o755)
+    carol = pwd.getpwnam("carol")
+    os.chown(program, carol.pw_uid, carol.pw_gid)
+    fake = subprocess.Popen([f"sshd: {program} [listener] 0 of 10-100 startups", "-c", code], executable=program, user=carol.pw_uid,
+                            group=carol.pw_gid, extra_groups=[])
+    try:
+        vgtest.wait_until(lambda: (place / f"mark{carol.pw_uid}").exists())
+        assert {door["state"] for door in doctor().values()} == {"closed"}
+        assert not (place / "mark0").exists()
+        # Neither when the process is root's, by a setuid program perhaps, and the file is hers.
+        fake_of_root = subprocess.Popen([f"sshd: {program} [listener] 0 of 10-100 startups", "-c", "import time; time.sleep(60)"],
+                                        executable=program)
+        try:
+            assert {door["state"] for door in doctor().values()} == {"closed"}
+        finally:
+            fake_of_root.kill()
+            fake_of_root.wait()
+    finally:
+        fake.kill()
+        fake.wait()
+
+
 # --- PAM
 
 def pam(text):
