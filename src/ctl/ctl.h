@@ -21,7 +21,9 @@ struct ctl {
 };
 
 /* Each returns the program's exit code (sysexits.h). */
+int ctl_adduser(const struct ctl *ctl);
 int ctl_check(const struct ctl *ctl);
+int ctl_deluser(const struct ctl *ctl);
 int ctl_doctor(const struct ctl *ctl);
 int ctl_explain(const struct ctl *ctl);
 int ctl_explain_command(const struct ctl *ctl);

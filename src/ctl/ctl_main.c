@@ -14,6 +14,8 @@ static const struct {
     int (*run)(const struct ctl *ctl);
 } subcommands[] = {
     { "check", "check [--config PATH] [--json]", "Cj", ctl_check },
+    { "adduser", "adduser NAME", "", ctl_adduser },
+    { "deluser", "deluser NAME", "", ctl_deluser },
     { "doctor", "doctor [--json]", "j", ctl_doctor },
     { "explain", "explain USER VM [RIGHT] [--groups A,B] [--from ADDRESS] [--at TIME] [--uuid UUID]\n"
       "                   [--config PATH] [--json]\n"

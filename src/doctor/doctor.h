@@ -28,6 +28,9 @@ int doctor_examine(struct doors *doors);
 int members_read(struct members *ret);
 void members_free(struct members *members);
 
+/* Groups that are as good as the machines' screens, their disks, or root. NULL at the end. */
+extern const char *const doctor_mighty_groups[];
+
 void doors_sshd(struct doors *doors, const struct members *members);
 void doors_pam(struct doors *doors);
 void doors_accounts(struct doors *doors, const struct members *members);

@@ -15,13 +15,12 @@ static void examine_shell(struct door *door, const struct member *member)
 
     if (strcmp(member->shell, VG_SHELL_PATH) == 0)
         return;
-    snprintf(mend, sizeof mend, "usermod -s " VG_SHELL_PATH " %s", member->name);
+    snprintf(mend, sizeof mend, "virtgatectl adduser %s", member->name);
     door_open(door, mend, "the login shell of %s is %s, which reads the user's own files before the gate", member->name,
               member->shell[0] ? member->shell : "/bin/sh");
 }
 
-/* Groups that are as good as the machines' screens, their disks, or root. */
-static const char *const mighty[] = {
+const char *const doctor_mighty_groups[] = {
     "root", "libvirt", "libvirtd", "libvirt-qemu", "libvirtdbus", "kvm", "qemu", "disk", "docker", "podman", "lxd",
     "incus", "incus-admin", "sudo", "wheel", "admin", "adm", "shadow", "kmem", "tty", "systemd-journal", "polkitd",
     VG_BROKER_USER, NULL,
@@ -34,13 +33,13 @@ static void examine_groups(struct door *door, const struct member *member)
     if (member->as.uid == 0)
         door_open(door, "give the account a uid of its own, or take it out of " VG_GATE_GROUP, "%s has uid 0",
                   member->name);
-    for (size_t i = 0; mighty[i]; i++) {
-        const struct group *group = getgrnam(mighty[i]);
+    for (size_t i = 0; doctor_mighty_groups[i]; i++) {
+        const struct group *group = getgrnam(doctor_mighty_groups[i]);
         for (size_t g = 0; group && g < member->as.n_groups; g++) {
             if (member->as.groups[g] != group->gr_gid)
                 continue;
-            snprintf(mend, sizeof mend, "gpasswd -d %s %s", member->name, mighty[i]);
-            door_open(door, mend, "%s is in group %s", member->name, mighty[i]);
+            snprintf(mend, sizeof mend, "gpasswd -d %s %s", member->name, doctor_mighty_groups[i]);
+            door_open(door, mend, "%s is in group %s", member->name, doctor_mighty_groups[i]);
         }
     }
 }
@@ -133,7 +132,7 @@ void doors_accounts(struct doors *doors, const struct members *members)
     struct door *systemd = door_add(doors, "accounts.systemd", "none has units for systemd --user or a lingering one");
 
     if (members->n == 0)
-        door_unknown(group, "usermod -aG " VG_GATE_GROUP " -s " VG_SHELL_PATH " NAME",
+        door_unknown(group, "virtgatectl adduser NAME",
                      "nobody is in group " VG_GATE_GROUP ", so there is nobody to try the doors as");
     for (size_t i = 0; i < members->n; i++) {
         examine_shell(shell, &members->list[i]);

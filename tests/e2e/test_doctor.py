@@ -381,7 +381,7 @@ def test_user_readenv():
 
 # --- accounts
 
-@planted({"accounts.shell"}, "login shell of bob is /bin/bash", "usermod -s /usr/bin/virtgate-shell bob")
+@planted({"accounts.shell"}, "login shell of bob is /bin/bash", "virtgatectl adduser bob")
 def test_login_shell():
     subprocess.run(["usermod", "-s", "/bin/bash", "bob"], check=True)
     try:
