@@ -16,7 +16,7 @@ struct ctl {
     bool json;
     const char *config;
     const char *groups, *from, *at, *uuid, *command;
-    bool dry_run;
+    bool dry_run, undo;
     const char *allow, *ports;
 };
 
@@ -29,6 +29,7 @@ int ctl_explain(const struct ctl *ctl);
 int ctl_explain_command(const struct ctl *ctl);
 int ctl_firewall(const struct ctl *ctl);
 int ctl_reload(const struct ctl *ctl);
+int ctl_setup(const struct ctl *ctl);
 
 /* One line on standard error: "virtgatectl: NAME: ...". Returns EX_USAGE. */
 int ctl_usage_error(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));

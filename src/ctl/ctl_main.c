@@ -22,6 +22,7 @@ static const struct {
       "       virtgatectl explain --command STRING [--json]", "Cjgfauc", ctl_explain },
     { "firewall", "firewall on [--allow USER,@GROUP] [--ports PORTS] [--dry-run] | off | show", "Apn", ctl_firewall },
     { "reload", "reload [--json]", "j", ctl_reload },
+    { "setup", "setup [--dry-run] [--undo]", "nU", ctl_setup },
 };
 
 static const struct option options[] = {
@@ -30,6 +31,7 @@ static const struct option options[] = {
     { "dry-run", no_argument, NULL, 'n' },       { "from", required_argument, NULL, 'f' },
     { "groups", required_argument, NULL, 'g' },  { "help", no_argument, NULL, 'h' },
     { "json", no_argument, NULL, 'j' },          { "ports", required_argument, NULL, 'p' },
+    { "undo", no_argument, NULL, 'U' },
     { "uuid", required_argument, NULL, 'u' },    { "version", no_argument, NULL, 'V' },
     { NULL, 0, NULL, 0 },
 };
@@ -68,6 +70,8 @@ static void set_option(struct ctl *ctl, int letter)
         ctl->json = true;
     if (letter == 'n')
         ctl->dry_run = true;
+    if (letter == 'U')
+        ctl->undo = true;
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         if (values[i].letter == letter)
             *values[i].value = optarg;

@@ -215,6 +215,14 @@ bool pam_stack_asks_us(const struct pam_stack *stack, enum pam_type type, char w
                  our->file, our->line, our->control, type_names[type]);
         return false;
     }
+    size_t begins = 0;
+    while (type == PAM_TYPE_SESSION && begins < us && strcmp(file_name(stack->lines[begins].module), "pam_loginuid.so") != 0)
+        begins++;
+    if (type == PAM_TYPE_SESSION && begins == us) {
+        snprintf(why, PAM_WHY_SIZE, "%s:%u: no pam_loginuid.so, whose audit session " PAM_MODULE " needs, stands before it",
+                 our->file, our->line);
+        return false;
+    }
     for (size_t i = 0; i < us; i++) {
         const struct pam_line *line = &stack->lines[i];
         unsigned jump;

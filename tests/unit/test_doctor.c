@@ -255,6 +255,22 @@ static void auth_may_be_optional(void **state)
     assert_false(pam_stack_asks_us(&stack, PAM_TYPE_AUTH, why));
 }
 
+static void session_line_needs_an_audit_session(void **state)
+{
+    struct folder folder[] = { { "sshd", "session required pam_loginuid.so\nsession required pam_virtgate.so\n" },
+                               { NULL, NULL } };
+    static struct pam_stack stack;
+    char why[PAM_WHY_SIZE];
+
+    (void)state;
+    assert_int_equal(pam_stack_read("sshd", PAM_TYPE_SESSION, load, folder, &stack, why), 0);
+    assert_true(pam_stack_asks_us(&stack, PAM_TYPE_SESSION, why));
+    folder[0].text = "session required pam_virtgate.so\nsession required pam_loginuid.so\n";
+    assert_int_equal(pam_stack_read("sshd", PAM_TYPE_SESSION, load, folder, &stack, why), 0);
+    assert_false(pam_stack_asks_us(&stack, PAM_TYPE_SESSION, why));
+    assert_non_null(strstr(why, "sshd:1: no pam_loginuid.so"));
+}
+
 static void environment_files_of_users(void **state)
 {
     static const struct {
@@ -383,6 +399,7 @@ int main(void)
         cmocka_unit_test(each_setting_counts),               cmocka_unit_test(keywords_of_releases_to_come),
         cmocka_unit_test(places_that_match_blocks_speak_of), cmocka_unit_test(stacks),
         cmocka_unit_test(auth_may_be_optional),              cmocka_unit_test(environment_files_of_users),
+        cmocka_unit_test(session_line_needs_an_audit_session),
         cmocka_unit_test(lines_of_proc_net),                 cmocka_unit_test(lines_of_proc_net_unix),
         cmocka_unit_test(command_lines_of_qemu),
     };
