@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "auth_key.h"
 
+#include <sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "sha256.h"
 
 #define BLOB_MAX 16384 /* an RSA key of 16384 bits in a certificate with many names has less */
 #define METHOD "publickey "
@@ -33,13 +32,13 @@ static size_t decode(const char *text, unsigned char out[static BLOB_MAX])
 }
 
 /* As ssh shows it: without the = signs at the end. */
-static void format(const unsigned char digest[static SHA256_SIZE], char out[static LOGIN_WORD_SIZE])
+static void format(const unsigned char digest[static SHA256_DIGEST_LENGTH], char out[static LOGIN_WORD_SIZE])
 {
     char *at = out + snprintf(out, LOGIN_WORD_SIZE, "SHA256:");
     uint32_t bits = 0;
     unsigned n_bits = 0;
 
-    for (size_t i = 0; i < SHA256_SIZE; i++) {
+    for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++) {
         bits = bits << 8 | digest[i];
         for (n_bits += 8; n_bits >= 6; n_bits -= 6)
             *at++ = alphabet[bits >> (n_bits - 6) & 63];
@@ -88,34 +87,34 @@ static const struct certificate *certificate_of(const unsigned char *blob, size_
 }
 
 /* Whole, or of a certificate the key in it. False: it is no key. */
-static bool digest_key(const unsigned char *blob, size_t len, unsigned char digest[static SHA256_SIZE])
+static bool digest_key(const unsigned char *blob, size_t len, unsigned char digest[static SHA256_DIGEST_LENGTH])
 {
     size_t type_end = skip(blob, len, 0, 1), start, end;
 
     if (type_end < 4)
         return false;
     const struct certificate *certificate = certificate_of(blob, type_end);
-    struct sha256 hash;
-    sha256_begin(&hash);
+    SHA2_CTX hash;
+    SHA256Init(&hash);
     if (!certificate) {
-        sha256_add(&hash, blob, len);
+        SHA256Update(&hash, blob, len);
     } else {
         start = skip(blob, len, type_end, 1);
         end = start ? skip(blob, len, start, certificate->n_fields) : 0;
         if (!end)
             return false;
         size_t type_len = strlen(certificate->key_type);
-        sha256_add(&hash, (const unsigned char[]){ 0, 0, 0, (unsigned char)type_len }, 4);
-        sha256_add(&hash, certificate->key_type, type_len);
-        sha256_add(&hash, blob + start, end - start);
+        SHA256Update(&hash, (const unsigned char[]){ 0, 0, 0, (unsigned char)type_len }, 4);
+        SHA256Update(&hash, (const uint8_t *)certificate->key_type, type_len);
+        SHA256Update(&hash, blob + start, end - start);
     }
-    sha256_end(&hash, digest);
+    SHA256Final(digest, &hash);
     return true;
 }
 
 static bool fingerprint(const char *base64, char out[static LOGIN_WORD_SIZE])
 {
-    unsigned char *blob = malloc(BLOB_MAX), digest[SHA256_SIZE];
+    unsigned char *blob = malloc(BLOB_MAX), digest[SHA256_DIGEST_LENGTH];
     bool found = false;
 
     if (blob) {

@@ -8,7 +8,6 @@
 
 #include "auth_key.h"
 #include "pam_options.h"
-#include "sha256.h"
 #include "wire/login.h"
 
 /* --- options ----------------------------------------------------------------------------------------------------- */
@@ -93,34 +92,6 @@ static void long_names(void **state)
     assert_int_equal(parse(text, &options, why), 0);
     text[6 + OPTION_NAME_SIZE - 1] = 'g';
     assert_int_equal(parse(text, &options, why), -EINVAL);
-}
-
-/* --- SHA-256 ------------------------------------------------------------------------------------------------------ */
-
-static void expect_digest(const char *text, size_t times, const char *hex)
-{
-    unsigned char digest[SHA256_SIZE];
-    char got[2 * SHA256_SIZE + 1];
-    struct sha256 hash;
-
-    sha256_begin(&hash);
-    for (; times > 0; times--)
-        sha256_add(&hash, text, strlen(text));
-    sha256_end(&hash, digest);
-    for (size_t i = 0; i < SHA256_SIZE; i++)
-        snprintf(got + 2 * i, 3, "%02x", digest[i]);
-    assert_string_equal(got, hex);
-}
-
-/* The examples of FIPS 180-4. */
-static void digests(void **state)
-{
-    (void)state;
-    expect_digest("", 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-    expect_digest("abc", 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    expect_digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 1,
-                  "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-    expect_digest("a", 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 /* --- how somebody was let in ------------------------------------------------------------------------------------- */
@@ -345,7 +316,6 @@ int main(void)
         cmocka_unit_test(all_options),
         cmocka_unit_test(mistakes_leave_no_gap),
         cmocka_unit_test(long_names),
-        cmocka_unit_test(digests),
         cmocka_unit_test(fingerprints),
         cmocka_unit_test(methods),
         cmocka_unit_test(torn_certificates),
