@@ -124,28 +124,6 @@ static int failed(int r)
     return r == -EPERM ? EX_NOPERM : EX_OSERR;
 }
 
-static int load(const struct lock *lock, bool dry_run)
-{
-    char *ruleset = NULL;
-    size_t len;
-    FILE *text = open_memstream(&ruleset, &len);
-    int r = 0;
-
-    if (!text)
-        return EX_OSERR;
-    lock_write(text, lock);
-    if (fclose(text) == EOF) {
-        free(ruleset);
-        return EX_OSERR;
-    }
-    if (dry_run)
-        fputs(ruleset, stdout);
-    else
-        r = lock_run(ruleset, NULL, stderr);
-    free(ruleset);
-    return r == 0 ? EX_OK : failed(r);
-}
-
 static int on(const struct ctl *ctl)
 {
     struct lock lock = { 0 };
@@ -153,10 +131,15 @@ static int on(const struct ctl *ctl)
     if (!ctl->dry_run && geteuid() != 0)
         return failed(-EPERM);
     int code = read_lock(&lock, ctl);
-    if (code == EX_OK)
-        code = load(&lock, ctl->dry_run);
-    if (code != EX_OK || ctl->dry_run)
+    if (code != EX_OK)
         return code;
+    if (ctl->dry_run) {
+        lock_write(stdout, LOCK_TABLE, &lock);
+        return EX_OK;
+    }
+    int r = lock_load(&lock, stderr);
+    if (r < 0)
+        return failed(r);
     fputs("the host lock is on; ports", stdout);
     for (size_t i = 0; i < lock.n_ports; i++)
         printf("%s %u-%u", i ? "," : "", lock.ports[i].first, lock.ports[i].last);

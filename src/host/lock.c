@@ -14,11 +14,14 @@
 #include "host/lock.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <nftables/libnftables.h>
 
 #include "base/io.h"
+
+#define GUARD LOCK_TABLE "_guard"
 
 /* --- what is in it ----------------------------------------------------------------------------------------------- */
 
@@ -140,13 +143,18 @@ static void write_ids(FILE *out, const char *name, const char *key, const unsign
     fputs(" }\n\t}\n", out);
 }
 
-void lock_write(FILE *out, const struct lock *lock)
+/* Named and then deleted: deleting one that is not there would fail. */
+static void write_removal(FILE *out, const char *table)
 {
-    /* Named and then deleted: deleting one that is not there would fail. All of it is one transaction. */
-    fputs("table " LOCK_TABLE "\ndelete table " LOCK_TABLE "\n", out);
+    fprintf(out, "table %s\ndelete table %s\n", table, table);
+}
+
+void lock_write(FILE *out, const char *table, const struct lock *lock)
+{
+    write_removal(out, table);
     if (lock->n_ports == 0)
         return;
-    fputs("table " LOCK_TABLE " {\n", out);
+    fprintf(out, "table %s {\n", table);
     write_ports(out, lock);
     write_ids(out, "accounts", "skuid", lock->uids, lock->n_uids, true);
     if (lock->n_gids)
@@ -178,7 +186,7 @@ static void print_errors(FILE *errors, const char *text)
     }
 }
 
-int lock_run(const char *ruleset, FILE *out, FILE *errors)
+static int run(const char *ruleset, FILE *out, FILE *errors)
 {
     struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
 
@@ -200,12 +208,43 @@ int lock_run(const char *ruleset, FILE *out, FILE *errors)
     return r;
 }
 
+static const struct lock nothing;
+
+/* nothing: takes the table away. */
+static int load_as(const char *table, const struct lock *lock, FILE *errors)
+{
+    char *ruleset = NULL;
+    size_t len;
+    FILE *text = open_memstream(&ruleset, &len);
+
+    if (!text)
+        return -ENOMEM;
+    lock_write(text, table, lock);
+    int r = fclose(text) == EOF ? -ENOMEM : run(ruleset, NULL, errors);
+    free(ruleset);
+    return r;
+}
+
+int lock_load(const struct lock *lock, FILE *errors)
+{
+    /* A packet that comes while the kernel changes from one table to the other may find each of them, and their sets, in the
+     * state in which they are empty. So there is never a change of the only table: another one stands guard meanwhile. */
+    int r = load_as(GUARD, lock, errors), removed;
+
+    if (r == 0)
+        r = load_as(LOCK_TABLE, lock, errors);
+    removed = load_as(GUARD, &nothing, errors);
+    return r < 0 ? r : removed;
+}
+
 int lock_remove(FILE *errors)
 {
-    return lock_run("table " LOCK_TABLE "\ndelete table " LOCK_TABLE "\n", NULL, errors);
+    int r = load_as(LOCK_TABLE, &nothing, errors);
+
+    return r < 0 ? r : load_as(GUARD, &nothing, errors);
 }
 
 int lock_print(FILE *out, FILE *errors)
 {
-    return lock_run("list table " LOCK_TABLE "\n", out, errors);
+    return run("list table " LOCK_TABLE "\n", out, errors);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The host lock's nftables table: who may connect to a display's port of this host. The text is made here, purely; only
- * lock_load() and its kin touch the kernel. */
+ * the last three functions touch the kernel. */
 #ifndef VG_HOST_LOCK_H
 #define VG_HOST_LOCK_H
 
@@ -32,17 +32,20 @@ int lock_add_gid(struct lock *lock, gid_t gid);
 /* Reads "5905" or "5900-5999", several with commas, into lock. 0, -EINVAL or -E2BIG. */
 int lock_parse_ports(struct lock *lock, const char *text);
 
-/* Writes the table as nft(8) reads it, replacing one that is there: applied as a whole or not at all. */
-void lock_write(FILE *out, const struct lock *lock);
+/* Writes the table as nft(8) reads it, replacing one of this name (LOCK_TABLE) that is there: applied as a whole or not at
+ * all. */
+void lock_write(FILE *out, const char *table, const struct lock *lock);
 
-/* Loads a ruleset into the kernel, or with out prints what its commands print. 0; -EPERM for want of rights; -EIO with
- * nft's own words, several lines perhaps, on the stream errors. */
-int lock_run(const char *ruleset, FILE *out, FILE *errors);
+/* In the kernel. 0; -EPERM for want of rights; -ENOMEM; -EIO with nft's own words, several lines perhaps, on the stream
+ * errors. */
+
+/* Puts the table in, in the place of one that is there. */
+int lock_load(const struct lock *lock, FILE *errors);
 
 /* Takes the table away; there being none is as good. */
 int lock_remove(FILE *errors);
 
-/* Prints the table as it is in the kernel. -ENOENT when there is none. */
+/* Prints the table. -ENOENT when there is none. */
 int lock_print(FILE *out, FILE *errors);
 
 #endif

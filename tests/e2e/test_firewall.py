@@ -384,7 +384,7 @@ def test_other_tables_stay(lock):
 
 
 def test_never_open_while_it_is_loaded_again(lock):
-    """The table is replaced as a whole: there is no moment without it."""
+    """The table is replaced as a whole, with another one beside it: there is no moment without."""
     code = """if True:
         import socket, sys
         end = __import__("time").monotonic() + float(sys.argv[1])
@@ -405,6 +405,18 @@ def test_never_open_while_it_is_loaded_again(lock):
         times += 1
     thread.join()
     assert times > 10 and done[0].stdout.split()[0].isdigit() and int(done[0].stdout) > 100, done
+    assert re.findall(r"table inet virtgate\w*", tables()) == ["table inet virtgate"]
+
+
+@pytest.mark.parametrize("word, left", [("on", ["table inet virtgate"]), ("off", [])])
+def test_killed_in_the_middle(lock, word, left):
+    """The second table that was left behind refuses like the first, and goes with the next on or off."""
+    shown = firewall("show").stdout
+    subprocess.run(["nft", "-f", "-"], input=shown.replace("inet virtgate", "inet virtgate_guard"), text=True, check=True)
+    subprocess.run(["nft", "delete", "table", "inet", "virtgate"], check=True)
+    assert not reaches("carol", SECRET) and reaches("root", SECRET)
+    firewall(word)
+    assert re.findall(r"table inet virtgate\w*", tables()) == left
 
 
 def test_for_root_alone(lock):

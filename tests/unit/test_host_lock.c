@@ -104,7 +104,7 @@ static char *written(const struct lock *lock)
     FILE *out = open_memstream(&text, &len);
 
     assert_non_null(out);
-    lock_write(out, lock);
+    lock_write(out, LOCK_TABLE, lock);
     assert_int_equal(fclose(out), 0);
     return text;
 }
