@@ -13,6 +13,7 @@ import vgtest
 from vgtest import HOST, OUT, Rfb, wait_until
 
 PICTURE = OUT / "cards2.png"
+BEFORE = OUT / "virt-viewer-before.png"
 WINDOW = OUT / "virt-viewer-nolisten.png"
 GREETING = vgtest.greeting("cards2").decode().strip()
 steps = []
@@ -51,6 +52,76 @@ def check_refused(result, statuses, line):
     check(result.rc in statuses, f"exit {' or '.join(map(str, statuses))}, not {result.rc}")
     check(result.stdout.strip() == b"", "nothing on standard output")
     check(any(re.fullmatch(line, text.decode()) for text in said), f"a line like {line!r} on standard error")
+
+
+# --- the problem, and the locks ---------------------------------------------------------------------------------------
+
+PORT = 5904     # of secret's screen, as libvirt's read-only socket tells everybody
+
+
+def carried_out(command, statuses=(0,)):
+    """Runs a command of root's and shows it all."""
+    show_command(command)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+    show(done.stdout)
+    check(done.returncode in statuses, f"exit {' or '.join(map(str, statuses))}, not {done.returncode}")
+    return done.stdout.decode()
+
+
+def look_at_secret(user):
+    """What somebody with a key and stock clients gets to see of secret: virt-viewer's window as a picture or None, what
+    libvirt's read-only socket lists, and what comes from the port of its screen by ssh -W and in a shell."""
+    with gui.Desktop() as desktop:
+        command = ["virt-viewer", "-c", f"qemu+ssh://{user}@{HOST}/system", "secret"]
+        show_command(command)
+        with desktop.start(*command) as viewer:
+            title = r"^(secret \(1\)|Error|Choose a virtual machine)"
+            name = viewer.window(title).name()
+            picture = viewer.shows(title, "secret") if name.startswith("secret") else None
+    print(f"    window: {name}")
+    seen = [shown(user, "virsh -r -c qemu:///system list --all --name").stdout.split().count(b"secret")]
+    for words, options in (((), ["-W", f"{HOST}:{PORT}"]), ((f"nc -w 3 {HOST} {PORT}",), ())):
+        command = vgtest.ssh_command(user, *words, options=options)
+        show_command(command)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as ssh:
+            said = ssh.stdout.readline()    # a screen says who it is, and waits
+            ssh.terminate()
+        show(said)
+        seen.append(int(said.startswith(b"RFB ")))
+    return picture, seen
+
+
+@step("a host without virtgate: alice, an ordinary account, in no special group, looks at the machine secret")
+def the_problem():
+    BEFORE.unlink(missing_ok=True)
+    carried_out(["virtgatectl", "deluser", "alice"])
+    carried_out(["usermod", "-s", "/bin/bash", "alice"])
+    carried_out(["rm", "/etc/ssh/sshd_config.d/05-virtgate.conf"])
+    carried_out(["pkill", "-HUP", "--pidfile", "/run/sshd.pid"])
+    wait_until(lambda: vgtest.ssh("alice", "true").rc == 0, what="sshd without the drop-in")
+    picture, seen = look_at_secret("alice")
+    check(picture, "the screen of secret in virt-viewer's window")
+    vgtest.png(BEFORE, picture)
+    print(f"    picture: {BEFORE}")
+    check(seen == [1, 1, 1], "secret in libvirt's list, and its screen by ssh -W and by nc")
+
+
+@step("virtgate is set up: alice under the gate, and the three locks")
+def the_locks():
+    carried_out(["virtgatectl", "adduser", "alice"])
+    carried_out(["virtgatectl", "setup"])
+
+
+@step("is every door of this host closed?")
+def doctor():
+    said = carried_out(["virtgatectl", "doctor"])
+    check(all(line.startswith("closed ") for line in said.splitlines()), "every door closed")
+
+
+@step("the same as in the beginning, by alice, and by carol, whose account stays an ordinary one")
+def no_problem():
+    for user in ("alice", "carol"):
+        check(look_at_secret(user) == (None, [0, 0, 0]), f"nothing of secret for {user}")
 
 
 @step("alice sees the virtual machines she may use, and no other")
@@ -135,10 +206,14 @@ def refused_machine():
         check_refused(shown("alice", "display", vm), [77], f"virtgate: no console for you on '{vm}'")
 
 
-@step("mallory is under the gate and was granted nothing")
+@step("bob was granted the serial console of cards2, and not its screen")
+def refused_right():
+    check_refused(shown("bob", "display", "cards2"), [77], "virtgate: no console for you on 'cards2'")
+
+
+@step("mallory is under the gate and was granted nothing: not even a login")
 def refused_user():
-    check_refused(shown("mallory", "display", "cards2"), [77], "virtgate: no console for you on 'cards2'")
-    check_refused(shown("mallory", "console", "cards2"), [77], "virtgate: no console for you on 'cards2'")
+    check_refused(shown("mallory", "list"), [255], "Connection closed by .*")
 
 
 @step("no tunnel to the port of secret's screen")
@@ -174,10 +249,10 @@ def refused_shell():
 
 @step("what the log says of it")
 def log():
-    command = ["grep", "-E", r"virtgated.*(start|end|refused)", str(vgtest.AUTH_LOG)]
+    command = ["grep", "-E", r"virtgated.*(start|end|refused)|pam_virtgate", str(vgtest.AUTH_LOG)]
     text = wait_until(lambda: (lines := vgtest.run(*command).stdout)
                       and all(re.search(pattern, lines) for pattern in (
-                          rb"user=alice .*vm=cards2", rb"refused .*secret", rb"refused .*user=mallory")) and lines,
+                          rb"user=alice .*vm=cards2", rb"refused .*secret", rb"no current grant for mallory")) and lines,
                       what="a line for alice on cards2, for secret, and for mallory")
     show_command(command)
     show(text)
