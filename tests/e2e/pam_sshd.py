@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A second sshd with a PAM service of its own, in which pam_virtgate.so stands, and a configuration that permits everything:
-what is refused there is refused by PAM alone. sshd's service is the name that it was started by."""
+what is refused there is refused by PAM alone. sshd's service is the name that it was started by, and since OpenSSH 9.8, whose
+listener runs another program for each login, what PAMServiceName says."""
 import contextlib
 import ctypes
 import os
@@ -42,6 +43,11 @@ MaxStartups 200
 LogLevel VERBOSE
 Subsystem sftp /usr/lib/openssh/sftp-server
 """
+# Of releases since 9.8, which know -G too. With penalties, logins that are refused here would be followed by the refusal of
+# every other one of this address.
+KNOWN = subprocess.run(["sshd", "-G", "-f", "/dev/null"], capture_output=True, text=True).stdout if shutil.which("sshd") else ""
+OPEN += "".join(f"{line}\n" for line in (f"PAMServiceName {SERVICE}", "PerSourcePenalties no")
+                if re.search(rf"(?m)^{line.split()[0]} ", KNOWN, re.I))
 
 
 # --- PAM ----------------------------------------------------------------------------------------------------------
