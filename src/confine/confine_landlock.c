@@ -76,6 +76,7 @@ int confine_landlock(void)
 #define TRUNCATE ((uint64_t)1 << 14)
 #define IOCTL_DEV ((uint64_t)1 << 15)
 #define RESOLVE_UNIX ((uint64_t)1 << 16) /* connect to a socket in the file system: ABI 9 */
+#define DEVICE (READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV)
 #define FS_BITS 17                       /* what a later kernel can deny may be what a login needs */
 
 static const struct place {
@@ -87,7 +88,14 @@ static const struct place {
     { "/usr/lib/locale", READ_FILE | READ_DIR },
     { "/lib/terminfo", READ_FILE | READ_DIR },
     { "/proc", READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE }, /* attr/exec: SELinux */
-    { "/dev", READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE | IOCTL_DEV | RESOLVE_UNIX },
+    { "/dev/null", DEVICE },                     /* by name: /dev/net/tun is a network, /dev/shm is everybody's to write */
+    { "/dev/zero", DEVICE },
+    { "/dev/full", DEVICE },
+    { "/dev/random", DEVICE },
+    { "/dev/urandom", DEVICE },
+    { "/dev/tty", DEVICE },
+    { "/dev/pts", DEVICE },
+    { "/dev", RESOLVE_UNIX },                    /* log */
     { "/run", RESOLVE_UNIX },                    /* what confine_mounts_login() left of it */
     { VG_RUNDIR, RESOLVE_UNIX },
 };

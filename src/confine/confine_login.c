@@ -9,6 +9,7 @@
  * 2. no_new_privs, no core file (it would hold a user's screen text).
  * 3. Landlock. Should: run the gate, the login shell and the loader that both need. Read what a program needs to start and to
  *    speak the user's language. Write to terminals and /dev/null, and to what proc(5) has of the user's own processes.
+ *    No other device is opened: a tun of the user's own needs no capability (ssh -w).
  *    Mustn't: read or write a file of the user's. Who may run the loader runs what it can read (it maps a program, which no
  *    rule about execution sees), and so does LD_PRELOAD: the home folder, /tmp and /usr/bin are closed, and of programs only
  *    what lies among the libraries is left. A socket in the file system cannot be made either (ssh -R).

@@ -36,7 +36,7 @@ static struct {
     uint64_t handled[3];     /* of the last ruleset */
     unsigned n_rules, n_restricted;
     bool execute_elsewhere;  /* a rule lets run what is not the program */
-    bool write_elsewhere;    /* or write outside /dev and /proc */
+    bool write_elsewhere;    /* or write what is no terminal and the like, nor in /proc */
     bool beyond;             /* a rule has what the ruleset does not handle */
 } kernel;
 
@@ -46,6 +46,18 @@ static bool is_path(int fd, const char *path)
 
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     return readlink(link, at, sizeof at - 1) > 0 && realpath(path, real) && strcmp(at, real) == 0;
+}
+
+/* By name, since a folder of devices has networks and memory in it as well. */
+static bool may_be_written(int fd)
+{
+    static const char *const those[] = { "/proc", "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
+                                         "/dev/tty", "/dev/pts" };
+
+    for (size_t i = 0; i < sizeof those / sizeof those[0]; i++)
+        if (is_path(fd, those[i]))
+            return true;
+    return false;
 }
 
 static long create_ruleset(const uint64_t *attr)
@@ -63,8 +75,7 @@ static long add_rule(const struct landlock_path_beneath_attr *rule)
     kernel.n_rules++;
     kernel.beyond |= (rule->allowed_access & ~kernel.handled[0]) != 0;
     kernel.execute_elsewhere |= (rule->allowed_access & EXECUTE) && !is_path(rule->parent_fd, PROGRAM);
-    kernel.write_elsewhere |= (rule->allowed_access & WRITES) && !is_path(rule->parent_fd, "/dev") &&
-                              !is_path(rule->parent_fd, "/proc");
+    kernel.write_elsewhere |= (rule->allowed_access & WRITES) && !may_be_written(rule->parent_fd);
     return 0;
 }
 

@@ -69,6 +69,7 @@ static int listens(const char *port)
 
 static int vsock(const char *unused) { (void)unused; return result(socket(AF_VSOCK, SOCK_STREAM, 0)); }
 static int netlink(const char *unused) { (void)unused; return result(socket(AF_NETLINK, SOCK_RAW, 0)); }
+static int pair(const char *family) { int two[2]; return result(socketpair(atoi(family), SOCK_STREAM, 0, two)); }
 static int tcp_odd(const char *unused) { (void)unused; return result(syscall(SYS_socket, 0x100000002L, SOCK_STREAM, 0)); }
 static int stream_odd(const char *unused) { (void)unused; return result(syscall(SYS_socket, AF_UNIX, 0x100000000L | SOCK_STREAM | SOCK_CLOEXEC, 0)); }
 
@@ -215,7 +216,7 @@ static const struct {
     int (*attempt)(const char *argument);
 } attempts[] = {
 #define A(name) { #name, name }
-    A(tcp), A(tcp6), A(mptcp), A(fastopen), A(mptcp_fastopen), A(udp), A(udp6), A(listens), A(vsock), A(netlink), A(tcp_odd),
+    A(tcp), A(tcp6), A(mptcp), A(fastopen), A(mptcp_fastopen), A(udp), A(udp6), A(listens), A(vsock), A(netlink), A(pair), A(tcp_odd),
     A(stream_odd), A(stream), A(seqpacket), A(datagram), A(abstract_stream), A(abstract_seqpacket), A(makes_socket), A(reads),
     A(lists), A(writes), A(creates), A(folder), A(links), A(looks), A(enters), A(unmounts), A(runs), A(by_loader),
     A(from_memory), A(io_uring), A(user_namespace), A(joins), A(keys), A(traces), A(signals), A(peeks), A(clone_namespace),

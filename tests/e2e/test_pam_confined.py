@@ -33,6 +33,7 @@ GRANT = "[user alice]\ndisplay = cards2\nserial = cards2\n"
 SHELL = "/usr/local/bin/attempts"
 BASH = "/bin/bash"
 SIGSYS = 200 + 31
+TUN = "/dev/net/tun"
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -113,7 +114,8 @@ def test_E9_2_no_network(tried, target):
     expect(tried, [(f"tcp={port}", NO_FAMILY, 0), (f"tcp6={port}", NO_FAMILY, None), (f"mptcp={port}", NO_FAMILY, None),
                    (f"fastopen={port}", NO_FAMILY, 0), (f"mptcp_fastopen={port}", NO_FAMILY, None), (f"udp={port}", NO_FAMILY, 0),
                    (f"udp6={port}", NO_FAMILY, None), ("listens=0", NO_FAMILY, 0), ("vsock", NO_FAMILY, None),
-                   ("netlink", NO_FAMILY, 0), ("tcp_odd", NO_FAMILY, 0), ("stream_odd", DENIED, 0)])
+                   ("netlink", NO_FAMILY, 0), ("tcp_odd", NO_FAMILY, 0), ("stream_odd", DENIED, 0), (f"pair={socket.AF_UNIX}", 0, 0),
+                   (f"pair={socket.AF_INET}", NO_FAMILY, errno.EOPNOTSUPP)])
     assert target.visits > 0
 
 
@@ -176,6 +178,24 @@ def test_E9_3_no_file(tried):
                    ("looks=/etc/shadow", 0, 0), ("reads=/etc/passwd", 0, 0), ("writes=/dev/null", 0, 0), ("writes=/dev/tty", errno.ENXIO, errno.ENXIO)])
     for made in pathlib.Path("/home/carol").glob("made*"):
         made.rmdir() if made.is_dir() and not made.is_symlink() else made.unlink()
+
+
+def test_E9_5_no_device_but_terminals(tried):
+    """Other devices and memory in /dev, to which every account may write on an ordinary host."""
+    memory, program = pathlib.Path("/dev/shm/vg-memory"), pathlib.Path("/dev/shm/vg-program")
+    memory.touch()
+    memory.chmod(0o666)
+    shutil.copy("/bin/ls", program)
+    rows = [(f"reads={memory}", DENIED, 0), (f"writes={memory}", DENIED, 0), (f"runs={program}", DENIED, 0),
+            (f"by_loader={program}", 127, 0), ("lists=/dev", DENIED, 0), ("lists=/dev/shm", DENIED, 0), ("creates=/dev/shm/made", DENIED, 0),
+            ("reads=/dev/urandom", 0, 0), ("reads=/dev/zero", 0, 0), ("writes=/dev/full", 0, 0)]
+    if os.path.exists(TUN):
+        rows.append((f"writes={TUN}", DENIED, 0))
+    try:
+        expect(tried, rows)
+    finally:
+        for path in (memory, program, pathlib.Path("/dev/shm/made")):
+            path.unlink(missing_ok=True)
 
 
 def test_F13_1_no_word_of_others_machines(tried):
@@ -282,7 +302,30 @@ def test_remote_forward_of_a_socket(way, bash, target):
             os.unlink(made)
 
 
-def test_tunnel_and_agent(way, bash):
+@pytest.mark.parametrize("mode, device", [("point-to-point", "tun7"), ("ethernet", "tap7")])
+def test_E9_4_tunnel(way, bash, mode, device):
+    """By a device that an administrator once made for the account: it asks for no capability, so only the lock is left. Its
+    carrier is there while somebody has it open."""
+    if not os.path.exists(TUN):
+        pytest.skip(f"needs {TUN}")
+
+    def has_carrier():
+        return "LOWER_UP" in vgtest.run("ip", "-o", "link", "show", device).stdout.decode()
+
+    for user, wanted in (("carol", True), ("alice", False)):
+        subprocess.run(["ip", "tuntap", "add", "dev", device, "mode", device[:3], "user", user], check=True)
+        try:
+            subprocess.run(["ip", "link", "set", device, "up"], check=True)
+            with way.running(user, options=["-N", "-o", f"Tunnel={mode}", "-w", "any:7", "-o", "ExitOnForwardFailure=yes"]) as ssh:
+                if wanted:
+                    wait_until(has_carrier, what=f"{user}'s tunnel")
+                else:
+                    assert ssh.wait(20) != 0 and b"unnel" in ssh.stderr.read() and not has_carrier()
+        finally:
+            subprocess.run(["ip", "link", "del", device], check=True)
+
+
+def test_agent(way, bash):
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", "/run/vg-agent"], stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: os.path.exists("/run/vg-agent"))
@@ -295,13 +338,6 @@ def test_tunnel_and_agent(way, bash):
         agent.kill()
         agent.wait()
         os.unlink("/run/vg-agent")
-    if not os.path.exists("/dev/net/tun"):
-        pytest.skip("needs /dev/net/tun for the tunnel")
-    with way.running("alice", options=["-N", "-w", "any:7", "-o", "Tunnel=point-to-point"]) as ssh:
-        time.sleep(1)
-        up = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout
-        ssh.terminate()
-    assert "tun7" not in up
 
 
 # --- what lies in the home folder ------------------------------------------------------------------------------------
