@@ -31,15 +31,23 @@ static int read_text(int dir, const char *path, char *out, size_t size)
     return 0;
 }
 
-uint32_t login_session(void)
+static uint32_t session_of(pid_t pid)
 {
-    char text[32];
+    char path[40], text[32];
     uint64_t n;
 
-    if (read_text(AT_FDCWD, "/proc/self/sessionid", text, sizeof text) < 0 ||
+    snprintf(path, sizeof path, "/proc/%d/sessionid", (int)pid);
+    if (read_text(AT_FDCWD, path, text, sizeof text) < 0 ||
         io_parse_number(text, strcspn(text, "\n"), 0, UINT32_MAX, &n) < 0)
         return LOGIN_NO_SESSION;
     return (uint32_t)n;
+}
+
+uint32_t login_session(void)
+{
+    uint32_t session = session_of(getpid());
+
+    return session == session_of(getppid()) ? LOGIN_NO_SESSION : session;
 }
 
 /* proc(5): the name, which may hold anything, is in brackets; the 20th field behind it is the start time. */
@@ -96,12 +104,14 @@ static bool is_stale(int dir, const char *name)
 {
     char text[LOGIN_TEXT_SIZE];
     struct login login;
-    uint64_t started = 0;
+    uint64_t started;
 
     if (read_text(dir, name, text, sizeof text) < 0)
         return false;
-    return login_decode(text, strlen(text), &login) < 0 || start_of(login.pid, &started) == -ENOENT ||
-           started != login.started;
+    if (login_decode(text, strlen(text), &login) < 0)
+        return true;
+    int r = start_of(login.pid, &started);
+    return r == -ENOENT || r == -ESRCH || (r == 0 && started != login.started); /* out of memory or files says nothing */
 }
 
 static void sweep(int dir)

@@ -5,8 +5,9 @@
 
 #include "wire/login.h"
 
-/* The audit session of this process; LOGIN_NO_SESSION: it has none, because pam_loginuid has not run or the kernel does not
- * do audit. */
+/* The audit session that began with this login; LOGIN_NO_SESSION: none did, because pam_loginuid has not run or the kernel does
+ * not do audit. One that the listening sshd has as well (an administrator started it from a login, or the host is a container)
+ * is all logins' together, and would say of one what was recorded of another. */
 uint32_t login_session(void);
 
 /* Writes the record of the login that this process serves (pid and start time are its own), and takes away those of

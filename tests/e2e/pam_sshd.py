@@ -112,8 +112,8 @@ def number_of(call):
 
 
 @contextlib.contextmanager
-def server(append="", refused=None, program=PROGRAM):
-    """A running sshd; its port. Its log is beside its configuration."""
+def server(append="", refused=None, program=PROGRAM, prepare=None):
+    """A running sshd; its port. Its log is beside its configuration. prepare() runs in its process before."""
     with tempfile.TemporaryDirectory() as folder:
         if program == PROGRAM and not PROGRAM.is_symlink():
             PROGRAM.symlink_to("sshd")
@@ -125,7 +125,7 @@ def server(append="", refused=None, program=PROGRAM):
         main.write_text(append + OPEN)
         process = subprocess.Popen([program, "-D", "-f", main, "-E", f"{folder}/log", "-o", f"Port={port}", "-o",
                                     f"ListenAddress={vgtest.HOST}", "-o", "PidFile=none"], stdin=subprocess.DEVNULL,
-                                   preexec_fn=(lambda: refuse_calls(refused)) if refused else None)
+                                   preexec_fn=(lambda: refuse_calls(refused)) if refused else prepare)
         try:
             wait_until(lambda: reachable(port), what="the second sshd")
             yield port

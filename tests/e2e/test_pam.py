@@ -337,6 +337,34 @@ def test_E23_1_stale_records_are_swept(ways):
     assert not (LOGINS / "4294967290").exists()
 
 
+LOGINUID = re.search(r"(?m)^session\s+required\s+pam_loginuid\.so\n", pam_sshd.STOCK.read_text()) if WHY is None else None
+
+
+def begin_audit_session():
+    """As a process has one that was started from a login."""
+    pathlib.Path("/proc/self/loginuid").write_text("0")
+
+
+@pytest.mark.parametrize("prepare", [None, begin_audit_session], ids=["none", "of the listening sshd"])
+def test_C20_1_no_audit_session_of_its_own(prepare):
+    """No pam_loginuid: required lets no gate user in, and with optional the broker does not know an address."""
+    with pam_sshd.server(prepare=prepare) as port, pam(stack().replace(LOGINUID[0], "")):
+        way, mark = Way(port), log_mark()
+        assert is_kept_out(info(way)) and is_kept_out(way.run("alice", options=["-W", "127.0.0.1:22"]))
+        assert log_since(mark, r"no audit session id \(is pam_loginuid above\?\)")
+        with vgtest.acl(GRANT):
+            assert is_served(info(way)) and no_records()
+            assert way.run("alice", "console", "secret").rc == 77
+        with vgtest.acl(GRANT + "from = 127.0.0.0/8\n"):
+            result = info(way)
+            assert result.rc == 77 and b"cards2" not in result.stdout, result
+        assert way.run("carol", "true").rc == 0
+    found = records(mark, "refused", 2)
+    assert {entry["from"] for entry in found} == {"unknown"}
+    with pam_sshd.server(prepare=prepare) as port, vgtest.acl(REQUIRED + GRANT + "from = 127.0.0.0/8\n"):
+        assert is_served(info(Way(port)))
+
+
 def test_a_record_of_another_is_none(ways):
     """Only root's, only whole, only the uid's."""
     with pam_sshd.login_shell("alice", "/bin/bash"):
