@@ -98,6 +98,7 @@ static bool confine(const struct call *call, const struct note *note)
     bool confined = confine_login(call->account.shell, &report);
 
     say_missing(call, "mount namespace", report.mounts);
+    say_missing(call, "network namespace", report.network);
     say_missing(call, "no_new_privs", report.privileges);
     say_missing(call, "Landlock rules", report.files);
     say_missing(call, "system call filter", report.calls);

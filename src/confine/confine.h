@@ -32,7 +32,7 @@ int confine_rpc(int client, int upstream, int control);
 
 /* What became of each stage: 0 or -errno. files: -ENOSYS: the kernel has no Landlock; -EOPNOTSUPP: it is switched off. */
 struct confine_report {
-    int mounts, privileges, files, calls;
+    int mounts, network, privileges, files, calls;
 };
 
 /* For the ssh login of a gate user, in the process that will be the user's, still root: confine_login.c has the stages. shell

@@ -32,9 +32,12 @@ int confine_landlock(void);
 /* The system calls of the filter's loop, on these sockets; anything else kills the process. 0 or -errno. */
 int confine_seccomp(const int *sockets, size_t n);
 
-/* Root's, in a new mount namespace: /run is empty but for the gate's folder and the log's socket,
- * and /proc shows the account's own processes. 0 or -errno. */
+/* Root's, in a new mount namespace: /run is empty but for the gate's folder and the log's socket, libvirt's folders and /sys
+ * are empty, and /proc shows the account's own processes. 0 or -errno. */
 int confine_mounts_login(void);
+
+/* Root's: a network namespace in which there is nothing. What is open stays open. 0 or -errno. */
+int confine_network(void);
 
 /* Only these programs can be run (NULL or not there: left out), and only what a login needs can be read, or written; no TCP,
  * no abstract socket, no signal to others, where Landlock has it. libraries: the folder with libc in it. 0; -ENOSYS,

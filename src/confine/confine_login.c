@@ -4,16 +4,19 @@
  * opens here.
  *
  * 1. Mounts. Should: leave the gate's folder of /run, and the log's socket. The sockets of libvirt, D-Bus, systemd and the
- *    user's own systemd (/run/user) are not there any more, nor are other accounts' processes in /proc.
+ *    user's own systemd (/run/user) are not there any more, nor are other accounts' processes in /proc, nor libvirt's folders.
  *    Mustn't: show outside (the host's mounts go in, none come out), or be needed: the last stage closes these sockets too.
- * 2. no_new_privs, no core file (it would hold a user's screen text).
- * 3. Landlock. Should: run the gate, the login shell and the loader that both need. Read what a program needs to start and to
+ * 2. A network namespace. Should: /proc/net has nothing of the host's: it names every local socket, and so every machine by its
+ *    QEMU's, and what listens. Abstract sockets are out of reach on every kernel.
+ *    Mustn't: touch the client's connection, which stays where it is.
+ * 3. no_new_privs, no core file (it would hold a user's screen text).
+ * 4. Landlock. Should: run the gate, the login shell and the loader that both need. Read what a program needs to start and to
  *    speak the user's language. Write to terminals and /dev/null, and to what proc(5) has of the user's own processes.
  *    No other device is opened: a tun of the user's own needs no capability (ssh -w).
  *    Mustn't: read or write a file of the user's. Who may run the loader runs what it can read (it maps a program, which no
  *    rule about execution sees), and so does LD_PRELOAD: the home folder, /tmp and /usr/bin are closed, and of programs only
  *    what lies among the libraries is left. A socket in the file system cannot be made either (ssh -R).
- * 4. System calls. Should: refuse, with an error, what the stages above do not cover (attacks E9): every socket but a local
+ * 5. System calls. Should: refuse, with an error, what the stages above do not cover (attacks E9): every socket but a local
  *    one that keeps messages apart, which are the gate's and the log's. libvirt, D-Bus, systemd, QEMU's displays and ssh's
  *    forwarding of sockets speak streams.
  *    Mustn't: leave a way past the filter: another machine's system calls, io_uring, a namespace of one's own, the memory
@@ -60,8 +63,9 @@ static int confine_login_files(const char *shell)
 bool confine_login(const char *shell, struct confine_report *ret)
 {
     ret->mounts = confine_mounts_login();
+    ret->network = confine_network();
     ret->privileges = confine_self();
     ret->files = confine_login_files(shell);
     ret->calls = confine_seccomp_login();
-    return ret->mounts == 0 && ret->privileges == 0 && ret->files == 0 && ret->calls == 0;
+    return ret->mounts == 0 && ret->network == 0 && ret->privileges == 0 && ret->files == 0 && ret->calls == 0;
 }

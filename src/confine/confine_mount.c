@@ -67,6 +67,24 @@ static void keep(struct kept *kept, const char *path)
         kept->fd = open(kept->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* Nothing is in the folder any more. 0, also where there is no such folder. */
+static int cover(const char *folder, const char *mode)
+{
+    return mount("virtgate", folder, "tmpfs", COVER_FLAGS | MS_RDONLY, mode) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Who may only look whether a name is there, which no later stage refuses, finds machines by their images, logs, network
+ * devices and control groups. */
+static int cover_names(void)
+{
+    static const char *const folders[] = { "/etc/libvirt", "/sys", "/var/cache/libvirt", "/var/lib/libvirt", "/var/log/libvirt" };
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof folders / sizeof folders[0]; i++)
+        r = cover(folders[i], "mode=0755,size=4k,nr_inodes=2");
+    return r;
+}
+
 static int cover_run(struct kept *kept, size_t n)
 {
     int r = 0;
@@ -99,6 +117,8 @@ int confine_mounts_login(void)
     keep(&kept[1], "/dev/log"); /* journald's, with systemd */
     r = cover_run(kept, 2);
     if (r == 0)
+        r = cover_names();
+    if (r == 0)
         r = cover_proc();
     for (size_t i = 0; i < 2; i++) {
         fd_close(&kept[i].fd);
@@ -111,9 +131,10 @@ int confine_hide(const char *folder)
 {
     int r = new_mounts();
 
-    if (r < 0)
-        return r;
-    if (mount("virtgate", folder, "tmpfs", COVER_FLAGS | MS_RDONLY, "mode=0700,size=4k,nr_inodes=2") < 0)
-        return errno == ENOENT ? 0 : -errno;
-    return 0;
+    return r < 0 ? r : cover(folder, "mode=0700,size=4k,nr_inodes=2");
+}
+
+int confine_network(void)
+{
+    return unshare(CLONE_NEWNET) < 0 ? -errno : 0;
 }
