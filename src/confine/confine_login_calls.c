@@ -18,6 +18,11 @@
 #endif
 #define SOCKET_TYPE 0xf /* of the second argument; the rest are flags */
 
+/* Newer than the library that this is built with; the same on every machine. */
+#define FCHMODAT2 452
+#define SETXATTRAT 463
+#define REMOVEXATTRAT 466
+
 static const struct refused {
     int call, error;
 } refused[] = {
@@ -39,6 +44,32 @@ static const struct refused {
     { SCMP_SYS(keyctl), EPERM },
     { SCMP_SYS(add_key), EPERM },
     { SCMP_SYS(request_key), EPERM },
+    { SCMP_SYS(chmod), EPERM },             /* files of the user's: Landlock does not see who may read them, or their times */
+    { SCMP_SYS(fchmod), EPERM },
+    { SCMP_SYS(fchmodat), EPERM },
+    { FCHMODAT2, EPERM },
+    { SCMP_SYS(chown), EPERM },
+    { SCMP_SYS(chown32), EPERM },           /* 32-bit machines */
+    { SCMP_SYS(lchown), EPERM },
+    { SCMP_SYS(lchown32), EPERM },
+    { SCMP_SYS(fchown), EPERM },
+    { SCMP_SYS(fchown32), EPERM },
+    { SCMP_SYS(fchownat), EPERM },
+    { SCMP_SYS(setxattr), EPERM },
+    { SCMP_SYS(lsetxattr), EPERM },
+    { SCMP_SYS(fsetxattr), EPERM },
+    { SETXATTRAT, EPERM },
+    { SCMP_SYS(removexattr), EPERM },
+    { SCMP_SYS(lremovexattr), EPERM },
+    { SCMP_SYS(fremovexattr), EPERM },
+    { REMOVEXATTRAT, EPERM },
+    { SCMP_SYS(utime), EPERM },
+    { SCMP_SYS(utimes), EPERM },
+    { SCMP_SYS(futimesat), EPERM },
+    { SCMP_SYS(utimensat), EPERM },
+    { SCMP_SYS(utimensat_time64), EPERM },
+    { SCMP_SYS(truncate), EPERM },          /* Landlock knows it since Linux 6.2 */
+    { SCMP_SYS(truncate64), EPERM },
 };
 
 static int fill(scmp_filter_ctx filter)

@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #ifndef IPPROTO_MPTCP
@@ -107,6 +108,13 @@ static int lists(const char *path) { return result(open(path, O_RDONLY | O_DIREC
 static int writes(const char *path) { return result(open(path, O_WRONLY)); }
 static int creates(const char *path) { return result(open(path, O_WRONLY | O_CREAT, 0600)); }
 static int folder(const char *path) { return result(mkdir(path, 0700)); }
+static int chmods(const char *path) { return result(chmod(path, 0644)); }
+static int chmods_at(const char *path) { return result(fchmodat(AT_FDCWD, path, 0644, 0)); }
+static int chmods_new(const char *path) { return result(syscall(452, AT_FDCWD, path, 0644, 0)); }
+static int chowns(const char *path) { return result(chown(path, getuid(), getgid())); }
+static int touches(const char *path) { return result(utimensat(AT_FDCWD, path, NULL, 0)); }
+static int marks(const char *path) { return result(setxattr(path, "user.vg", "x", 1, 0)); }
+static int cuts(const char *path) { return result(truncate(path, 3)); }
 static int links(const char *path) { return result(symlink("/", path)); }
 static int looks(const char *path) { struct stat st; return result(stat(path, &st)); }
 
@@ -232,7 +240,7 @@ static const struct {
 #define A(name) { #name, name }
     A(tcp), A(tcp6), A(mptcp), A(fastopen), A(mptcp_fastopen), A(udp), A(udp6), A(listens), A(vsock), A(netlink), A(pair), A(tcp_odd),
     A(stream_odd), A(stream), A(seqpacket), A(datagram), A(abstract_stream), A(abstract_seqpacket), A(makes_socket), A(reads),
-    A(lists), A(writes), A(creates), A(folder), A(links), A(looks), A(names_libvirt), A(enters), A(unmounts), A(runs), A(by_loader),
+    A(lists), A(writes), A(creates), A(folder), A(chmods), A(chmods_at), A(chmods_new), A(chowns), A(touches), A(marks), A(cuts), A(links), A(looks), A(names_libvirt), A(enters), A(unmounts), A(runs), A(by_loader),
     A(from_memory), A(io_uring), A(user_namespace), A(joins), A(keys), A(traces), A(signals), A(peeks), A(clone_namespace),
     A(clone3_namespace), A(i386), A(x32),
 };

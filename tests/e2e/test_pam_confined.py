@@ -168,15 +168,24 @@ def test_the_log_is_left_where_journald_has_it(tried):
 
 
 def test_E9_3_no_file(tried):
-    pathlib.Path("/home/alice/.hushlogin").touch()
+    for user in ("alice", "carol"):
+        theirs = pathlib.Path(f"/home/{user}/theirs")
+        theirs.write_text("twelve bytes")
+        os.chown(theirs, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
     expect(tried, [("reads=/home/alice/.bashrc", DENIED, 0), ("writes=/home/alice/.bashrc", DENIED, 0),
                    ("lists=/home/alice", DENIED, 0), ("creates=/home/alice/made", DENIED, 0), ("folder=/home/alice/made.d", DENIED, 0),
-                   ("links=/home/alice/made.link", DENIED, 0), ("lists=/tmp", DENIED, 0), ("creates=/tmp/made", DENIED, None),
+                   ("chmods=/home/alice/theirs", NOT_PERMITTED, 0), ("chmods_at=/home/alice/theirs", NOT_PERMITTED, 0),
+                   ("chowns=/home/alice/theirs", NOT_PERMITTED, 0), ("touches=/home/alice/theirs", NOT_PERMITTED, 0),
+                   ("marks=/home/alice/theirs", NOT_PERMITTED, None), ("cuts=/home/alice/theirs", NOT_PERMITTED, 0),
+                   ("chmods_new=/home/alice/theirs", NOT_PERMITTED, None), ("links=/home/alice/made.link", DENIED, 0), ("lists=/tmp", DENIED, 0), ("creates=/tmp/made", DENIED, None),
                    ("reads=/usr/bin/ls", DENIED, 0), ("lists=/", DENIED, 0), ("lists=/run", DENIED, 0), ("lists=/var/log", DENIED, 0),
                    ("reads=/etc/shadow", DENIED, DENIED), ("reads=/proc/1/environ", GONE, DENIED), ("enters=/root", DENIED, DENIED),
                    ("unmounts=/run", NOT_PERMITTED, NOT_PERMITTED),
                    # What Landlock does not cover tells no content.
                    ("looks=/etc/shadow", 0, 0), ("reads=/etc/passwd", 0, 0), ("writes=/dev/null", 0, 0), ("writes=/dev/tty", errno.ENXIO, errno.ENXIO)])
+    assert pathlib.Path("/home/alice/theirs").read_text() == "twelve bytes"
+    for user in ("alice", "carol"):
+        pathlib.Path(f"/home/{user}/theirs").unlink()
     for made in pathlib.Path("/home/carol").glob("made*"):
         made.rmdir() if made.is_dir() and not made.is_symlink() else made.unlink()
 
