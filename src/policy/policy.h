@@ -110,6 +110,7 @@ struct settings {
     int64_t max_time;            /* seconds, 0: no limit (the default) */
     unsigned max_sessions;       /* per user; default 16 */
     bool confined;               /* only for processes that the PAM lock has confined (not in a view) */
+    bool confined_is_set;        /* somebody has decided about it, either way */
 };
 
 /* --- loading ----------------------------------------------------------------------------------------------------- */
@@ -139,7 +140,8 @@ struct policy_errors {
  *  - Nothing is granted unless written. Grants add up, a deny wins over all of them, for every right.
  *  - from, hours and until of a section hold back the grants of that section only. Its deny holds always: a deny that ended
  *    with the working day would open at night what it closes by day.
- *  - Each section, and each key in it, is there once, over all files: no line is far from another that changes it.
+ *  - Each section, and each key in it, is there once, over all files: no line is far from another that changes it. Only
+ *    [gate] may stand once in each file, for its keys are settings by themselves.
  *  - Names of users and groups are matched as they are. A VM pattern is a glob on the whole name, byte by byte (dots
  *    and slashes mean nothing), or uuid:UUID.
  *  - In patterns of [user] and [group] %u is the user's name, in users and groups of [vm] %v is the VM's name, both inserted

@@ -316,8 +316,7 @@ static int add_section(struct loader *loader, const struct section *section)
 static void on_section(void *user, unsigned line, const char *text)
 {
     struct loader *loader = user;
-    struct section section = { .file = loader->file, .line = line };
-    const struct section *other;
+    struct section section = { .file = loader->file, .line = line }, *other;
     struct word name;
 
     loader->section = SECTION_REFUSED;
@@ -325,11 +324,17 @@ static void on_section(void *user, unsigned line, const char *text)
     if (!text || parse_header(loader, text, &section.kind, &name) < 0 || set_name(loader, &section, &name) < 0)
         return;
     other = find_section(loader, section.kind, section.name);
-    if (other)
+    if (other && section.kind == SECTION_GATE && other->file != section.file) {
+        /* The settings go on in this file: whoever adds one does not have to write into a file of somebody else's. */
+        other->file = section.file;
+        other->line = line;
+        loader->section = (uint32_t)(other - loader->sections);
+    } else if (other) {
         refuse(loader, "a second section [%s]: expected one, and there is one in %s, line %u", text,
                loader->policy->files[other->file].path, other->line);
-    else if (add_condition(loader, &section) < 0 || add_section(loader, &section) < 0)
+    } else if (add_condition(loader, &section) < 0 || add_section(loader, &section) < 0) {
         out_of_memory(loader);
+    }
 }
 
 /* --- keys -------------------------------------------------------------------------------------------------------- */
@@ -344,7 +349,9 @@ static int register_key(struct loader *loader, const char *name)
     for (size_t at = hash; (found = map_next(&loader->key_map, hash, &at)) != MAP_NONE;) {
         const struct key *other = &loader->keys[found];
         if (other->section == loader->section && strcmp(other->name, name) == 0) {
-            refuse(loader, "a second '%s' in this section: expected one, and there is one in line %u", name, other->line);
+            refuse(loader, "a second '%s' in this section: expected one, and there is one in %s%sline %u", name,
+                   other->file == loader->file ? "" : loader->policy->files[other->file].path,
+                   other->file == loader->file ? "" : ", ", other->line);
             return -EINVAL;
         }
     }

@@ -245,6 +245,7 @@ static int set_max_sessions(struct settings *settings, const char *value, char w
 
 static int set_confined(struct settings *settings, const char *value, char why[static WHY_SIZE])
 {
+    settings->confined_is_set = true;
     settings->confined = strcmp(value, "required") == 0;
     if (settings->confined || strcmp(value, "optional") == 0)
         return 0;

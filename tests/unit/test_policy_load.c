@@ -242,6 +242,30 @@ static void refuses_a_second_section(void **state)
     expect_refusal(folder, "", "virtgate.d/a.ini", 1, "/virtgate.ini, line 2");
 }
 
+/* Each file may have settings, none is there twice. */
+static void takes_settings_of_several_files(void **state)
+{
+    struct folder *folder = *state;
+    struct policy_errors errors = { 0 };
+    struct policy *policy;
+
+    mkdir(folder_path(folder, "virtgate.d"), 0755);
+    folder_write(folder, "virtgate.ini", "[gate]\nidle = 90s\n[user alice]\ndisplay = a\n");
+    folder_write(folder, "virtgate.d/a.ini", "[gate]\nconfined = required\n");
+    folder_write(folder, "virtgate.d/b.ini", "[user bob]\ndisplay = a\n[gate]\nmax-time = 8h\n");
+    assert_int_equal(policy_load(folder_path(folder, ""), getuid(), &policy, &errors), 0);
+    assert_int_equal(policy_settings(policy)->idle, 90);
+    assert_int_equal(policy_settings(policy)->max_time, 8 * 3600);
+    assert_true(policy_settings(policy)->confined);
+    policy_free(policy);
+    folder_write(folder, "virtgate.d/b.ini", "[gate]\nmax-time = 8h\n[gate]\n");
+    expect_refusal(folder, "", "virtgate.d/b.ini", 3, "/virtgate.d/b.ini, line 1");
+    folder_write(folder, "virtgate.d/b.ini", "[gate]\nmax-time = 8h\nidle = 1m\n");
+    expect_refusal(folder, "", "virtgate.d/b.ini", 3, "/virtgate.ini, line 2");
+    folder_write(folder, "virtgate.d/b.ini", "[gate]\nmax-time = 8h\nmax-time = 8h\n");
+    expect_refusal(folder, "", "virtgate.d/b.ini", 3, "there is one in line 2");
+}
+
 static void refuses_wrong_keys(void **state)
 {
     (void)state;
@@ -564,6 +588,7 @@ static void reads_the_settings(void **state)
     policy_free(policy);
 
     policy = load_text("[gate]\nuri = test:///default\nidle = 90s\nmax-time = 2d\nmax-sessions = 10000\nconfined = required\n");
+    assert_true(policy_settings(policy)->confined && policy_settings(policy)->confined_is_set);
     settings = policy_settings(policy);
     assert_string_equal(settings->uri, "test:///default");
     assert_int_equal(settings->idle, 90);
@@ -696,6 +721,7 @@ int main(void)
         cmocka_unit_test(refuses_bytes_that_are_not_plain_text),
         cmocka_unit_test(refuses_wrong_headers),
         FOLDER_TEST(refuses_a_second_section),
+        FOLDER_TEST(takes_settings_of_several_files),
         cmocka_unit_test(refuses_wrong_keys),
         cmocka_unit_test(refuses_wrong_lists),
         cmocka_unit_test(refuses_wrong_patterns),
