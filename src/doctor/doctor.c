@@ -10,7 +10,7 @@ int doctor_examine(struct doors *doors)
         return r;
     doors_accounts(doors, &members);
     doors_sshd(doors, &members);
-    doors_pam(doors);
+    doors_pam(doors, &members);
     doors_libvirt(doors, &members);
     doors_displays(doors);
     doors_host(doors, &members);

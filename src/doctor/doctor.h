@@ -32,17 +32,22 @@ void members_free(struct members *members);
 extern const char *const doctor_mighty_groups[];
 
 void doors_sshd(struct doors *doors, const struct members *members);
-void doors_pam(struct doors *doors);
+void doors_pam(struct doors *doors, const struct members *members);
 void doors_accounts(struct doors *doors, const struct members *members);
 void doors_libvirt(struct doors *doors, const struct members *members);
 void doors_displays(struct doors *doors);
 void doors_files(struct doors *doors);
 void doors_host(struct doors *doors, const struct members *members);
 
+/* The gate's first words to one of the members who asks it from outside of any login: its exit status, or -errno, with one
+ * line in *ret (the caller's, perhaps NULL). There is a member. */
+int doctor_ask_gate(const struct members *members, char **ret);
+
 /* --- processes of the host --------------------------------------------------------------------------------------- */
 
 struct process {
     pid_t pid;
+    uid_t uid;
     char exe[256];        /* the program's path, or its name in brackets when that cannot be told */
     const char *name;     /* behind its last slash */
     bool is_roots;        /* run by root, and its program's file is root's alone: not just called so by somebody */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct door *door_add(struct doors *doors, const char *id, const char *format, ...)
 {
@@ -50,6 +51,30 @@ void door_unknown(struct door *door, const char *mend, const char *format, ...)
     va_start(args, format);
     found(door, DOOR_UNKNOWN, mend, format, args);
     va_end(args);
+}
+
+const char *door_word(char ret[static DOOR_WORD_SIZE], const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+@:,%^";
+    size_t n = 0;
+
+    if (text[0] && text[0] != '-' && strspn(text, plain) == strlen(text) && strlen(text) < DOOR_WORD_SIZE) {
+        memcpy(ret, text, strlen(text) + 1);
+        return ret;
+    }
+    ret[n++] = '\'';
+    /* Room for one that takes four bytes, and the end. */
+    for (; *text && n + 6 < DOOR_WORD_SIZE; text++) {
+        if (*text == '\'') {
+            memcpy(ret + n, "'\\''", 4);
+            n += 4;
+        } else {
+            ret[n++] = *text;
+        }
+    }
+    ret[n++] = '\'';
+    ret[n] = '\0';
+    return ret;
 }
 
 const char *door_state_name(enum door_state state)

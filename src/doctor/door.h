@@ -31,6 +31,12 @@ struct door *door_add(struct doors *doors, const char *id, const char *format, .
 void door_open(struct door *door, const char *mend, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void door_unknown(struct door *door, const char *mend, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+#define DOOR_WORD_SIZE 512
+
+/* A name or path as a shell takes it for one word. Mends are there to be pasted, and names of accounts, files and machines
+ * are other people's. Returns ret. */
+const char *door_word(char ret[static DOOR_WORD_SIZE], const char *text);
+
 const char *door_state_name(enum door_state state);
 
 /* The worst of all. */

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* displays.*: what QEMU's processes listen on, tried as an account that may nothing. */
+#include <dirent.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "doctor/doctor.h"
 #include "doctor/listeners.h"
+#include "host/qemu_conf.h"
 
 struct found {
     struct door *loopback, *public, *sockets, *monitor;
-    size_t n_machines;
+    uid_t qemu; /* root, if none is known */
 };
 
 static bool is_of(const struct listener *listener, const ino_t *sockets, size_t n)
@@ -68,7 +71,7 @@ static void each_tcp(struct found *found, const struct qemu *qemu, const ino_t *
 static void each_unix(struct found *found, const struct qemu *qemu, const ino_t *sockets, size_t n)
 {
     FILE *table = fopen("/proc/net/unix", "re");
-    char line[512], mend[DOOR_TEXT_SIZE];
+    char line[512], mend[DOOR_TEXT_SIZE], word[DOOR_WORD_SIZE];
 
     while (table && fgets(line, sizeof line, table)) {
         struct listener listener;
@@ -76,7 +79,14 @@ static void each_unix(struct found *found, const struct qemu *qemu, const ino_t 
         if (!listener_of_unix(line, &listener) || !is_of(&listener, sockets, n) ||
             probe_unix(&probe_nobody, listener.path, listener.type) == PROBE_REFUSED)
             continue;
-        snprintf(mend, sizeof mend, "chmod o-x the folder of %s", listener.path);
+        if (listener.path[0] == '@') {
+            snprintf(mend, sizeof mend, "in the XML of %s: a socket with a path", qemu->name);
+        } else {
+            char *slash = strrchr(listener.path, '/');
+            *slash = '\0';
+            snprintf(mend, sizeof mend, "chmod o-x %s", door_word(word, listener.path));
+            *slash = '/';
+        }
         door_open(found->sockets, mend, "every account of this host can connect to %s of %s", listener.path,
                   qemu->name);
     }
@@ -84,15 +94,56 @@ static void each_unix(struct found *found, const struct qemu *qemu, const ino_t 
         fclose(table);
 }
 
+/* libvirtd notes the process of each machine, whatever account its XML has it run under. */
+static bool is_noted(pid_t pid)
+{
+    DIR *folder = opendir(VG_LIBVIRT_RUNDIR "/qemu");
+    const struct dirent *entry;
+    bool found = false;
+
+    while (folder && !found && (entry = readdir(folder))) {
+        char path[512];
+        size_t len = strlen(entry->d_name);
+        if (len < 4 || strcmp(entry->d_name + len - 4, ".pid") != 0)
+            continue;
+        snprintf(path, sizeof path, VG_LIBVIRT_RUNDIR "/qemu/%s", entry->d_name);
+        char *text = probe_read(path);
+        found = text && strtol(text, NULL, 10) == pid;
+        free(text);
+    }
+    if (folder)
+        closedir(folder);
+    return found;
+}
+
+static uid_t qemu_account(void)
+{
+    static const char *const usual[] = { "libvirt-qemu", "qemu", NULL };
+    char why[QEMU_CONF_WHY_SIZE];
+    struct qemu_conf conf;
+    const struct passwd *account = NULL;
+
+    if (qemu_conf_read(&conf, why) == 0 && conf.user[0]) {
+        account = getpwnam(conf.user);
+        return account ? account->pw_uid : (uid_t)strtoul(conf.user + (conf.user[0] == '+'), NULL, 10);
+    }
+    for (size_t i = 0; !account && usual[i]; i++)
+        account = getpwnam(usual[i]);
+    return account ? account->pw_uid : 0;
+}
+
+/* A QEMU of an ordinary account (qemu:///session, or any program of such a name) is that account's own business: what it
+ * listens on opens nothing of this host's, and must not keep doctor busy or red. */
 static void visit(void *context, const struct process *process)
 {
     struct found *found = context;
     struct qemu qemu;
     ino_t *sockets;
-    size_t n = process_sockets(process->pid, &sockets);
 
+    if (process->uid != 0 && process->uid != found->qemu && !is_noted(process->pid))
+        return;
+    size_t n = process_sockets(process->pid, &sockets);
     qemu_of_cmdline(process->cmdline, process->len, &qemu);
-    found->n_machines++;
     if (qemu.has_tcp_monitor)
         door_open(found->monitor, "take the monitor out of the machine's XML, or put it on a socket in the file system",
                   "%s has a monitor on TCP (%s)", qemu.name, qemu.monitor);
@@ -106,6 +157,7 @@ void doors_displays(struct doors *doors)
 {
     static const char *const names[] = { "qemu-system-", "qemu-kvm", "kvm", NULL };
     struct found found = {
+        .qemu = qemu_account(),
         .loopback = door_add(doors, "displays.loopback", "no port of a running machine is open to uid 65534"),
         .public = door_add(doors, "displays.public", "no running machine listens where other hosts can reach it"),
         .sockets = door_add(doors, "displays.sockets", "no socket of a running machine is open to uid 65534"),

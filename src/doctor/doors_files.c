@@ -2,6 +2,7 @@
 /* files.*: what lies about. */
 #include <errno.h>
 #include <ftw.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,8 +58,6 @@ static void examine_program(struct door *door, const char *path)
 
 /* --- what machines leave behind ---------------------------------------------------------------------------------- */
 
-#define PATHS_MAX 4096
-
 /* Memory that the process which tries shares with us. */
 struct tried {
     unsigned n;
@@ -66,11 +65,11 @@ struct tried {
 };
 
 /* nftw(3) has no argument for its caller. */
-static char *paths[PATHS_MAX];
-static size_t n_paths;
 static struct tried *tried;
 
-static int collect(const char *path, const struct stat *st, int type, struct FTW *at)
+/* uid 65534 tries. Only by its real uid, so that root can go on to look what there is: a folder that cannot be listed hides
+ * nothing from who knows the name. */
+static int try_path(const char *path, const struct stat *st, int type, struct FTW *at)
 {
     size_t len = strlen(path);
 
@@ -78,50 +77,45 @@ static int collect(const char *path, const struct stat *st, int type, struct FTW
     /* Numbers of processes say little, and lie open by libvirt's own will. */
     if (type != FTW_F || !S_ISREG(st->st_mode) || st->st_size == 0 || (len > 4 && strcmp(path + len - 4, ".pid") == 0))
         return 0;
-    if (n_paths == PATHS_MAX)
+    if (setresuid(probe_nobody.uid, (uid_t)-1, 0) < 0)
         return 1;
-    paths[n_paths] = strdup(path);
-    n_paths += paths[n_paths] != NULL;
-    return 0;
+    if (access(path, R_OK) == 0 && tried->n++ == 0)
+        snprintf(tried->first, sizeof tried->first, "%s", path);
+    return setresuid(0, 0, 0) < 0;
 }
 
+/* In a process of its own: one of the folders may lie on a file system that does not answer. */
 static int try_all(const void *arg)
 {
-    (void)arg;
-    for (size_t i = 0; i < n_paths; i++) {
-        if (access(paths[i], R_OK) < 0)
-            continue;
-        if (tried->n++ == 0)
-            snprintf(tried->first, sizeof tried->first, "%s", paths[i]);
-    }
+    const char *const *folders = arg;
+
+    if (setgroups(0, NULL) < 0 || setresgid(probe_nobody.gid, probe_nobody.gid, probe_nobody.gid) < 0)
+        return 1;
+    for (size_t i = 0; folders[i]; i++)
+        if (nftw(folders[i], try_path, 16, FTW_PHYS) > 0)
+            return 1;
     return 0;
 }
 
-/* root looks what there is: a folder that cannot be listed hides nothing from who knows the name. uid 65534 tries. */
 static void examine_leftovers(struct door *door)
 {
     static const char *const folders[] = {
         "/var/lib/libvirt/qemu", "/var/lib/libvirt/images", "/var/log/libvirt", "/var/cache/libvirt/qemu",
-        VG_LIBVIRT_RUNDIR "/qemu", VG_LIBVIRT_CONFDIR "/qemu", VG_SYSCONFDIR, NULL,
+        VG_LIBVIRT_RUNDIR "/qemu", VG_LIBVIRT_CONFDIR "/qemu", VG_LIBVIRT_CONFDIR "/secrets", VG_SYSCONFDIR, NULL,
     };
-    char mend[DOOR_TEXT_SIZE];
+    char mend[DOOR_TEXT_SIZE], word[DOOR_WORD_SIZE];
 
     tried = mmap(NULL, sizeof *tried, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (tried == MAP_FAILED)
         return;
-    for (size_t i = 0; folders[i]; i++)
-        nftw(folders[i], collect, 16, FTW_PHYS);
-    if (probe_do(&probe_nobody, try_all, NULL) != 0)
-        door_unknown(door, "", "the files of libvirt could not be tried");
-    snprintf(mend, sizeof mend, "chmod o-r %.200s, or o-x its folder", tried->first);
+    if (probe_do(NULL, try_all, folders) != 0)
+        door_unknown(door, "look which of libvirt's folders does not answer, or has too many files",
+                     "the files of libvirt could not be tried within %d s", PROBE_SECONDS);
+    snprintf(mend, sizeof mend, "chmod o-r %s", door_word(word, tried->first));
     if (tried->n > 0)
         door_open(door, mend, "every account of this host can read %.300s", tried->first);
     if (tried->n > 1)
         door->more = tried->n - 1;
-    if (n_paths == PATHS_MAX)
-        door_unknown(door, "", "there are more than %d files", PATHS_MAX);
-    while (n_paths > 0)
-        free(paths[--n_paths]);
     munmap(tried, sizeof *tried);
 }
 

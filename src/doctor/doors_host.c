@@ -89,18 +89,25 @@ static void examine_kernel(struct door *door)
 
 /* --- the broker, asked by a user of the gate --------------------------------------------------------------------- */
 
-static void examine_broker(struct door *door, const struct members *members)
+int doctor_ask_gate(const struct members *members, char **ret)
 {
     static const char *const argv[] = { VG_SHELL_PATH, NULL }, *const env[] = { "SSH_ORIGINAL_COMMAND=list", NULL };
+    int status = probe_run(argv, env, &members->list[0].as, ret);
+
+    if (status >= 0)
+        (*ret)[strcspn(*ret, "\n")] = '\0';
+    return status;
+}
+
+static void examine_broker(struct door *door, const struct members *members)
+{
     char *output = NULL;
 
     if (members->n == 0) {
         door_unknown(door, "put somebody into group " VG_GATE_GROUP, "there is nobody to ask it as");
         return;
     }
-    int status = probe_run(argv, env, &members->list[0].as, &output);
-    if (output)
-        output[strcspn(output, "\n")] = '\0';
+    int status = doctor_ask_gate(members, &output);
     if (status != EX_OK && status != EX_NOPERM)
         door_unknown(door, "systemctl enable --now virtgated.socket virtgated.service; its log says why it ended",
                      "asked by %s, the gate answers: %s", members->list[0].name,

@@ -186,8 +186,11 @@ static void examine_port(struct door *door, const struct listener *listener, con
 static void visit(void *context, const struct process *process)
 {
     ino_t *sockets;
-    size_t n = process_sockets(process->pid, &sockets);
     char line[512];
+
+    if (!process->is_roots)
+        return; /* called so by somebody */
+    size_t n = process_sockets(process->pid, &sockets);
 
     for (int v6 = 0; v6 < 2; v6++) {
         FILE *table = fopen(v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");

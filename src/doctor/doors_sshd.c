@@ -39,6 +39,11 @@ struct sshds {
     size_t n;
 };
 
+/* Texts, or NULL. */
+struct directory {
+    char *sssd, *samba;
+};
+
 struct examination {
     struct door *config, *doors[N_SSHD_DOORS];
     const struct server *server;
@@ -53,15 +58,19 @@ static void read_title(struct server *server, char *title)
     char *rest = title, *word;
 
     while ((word = strsep(&rest, " "))) {
+        char which = word[0] == '-' ? word[1] : '\0';
         if (strcmp(word, "[listener]") == 0)
             return;
-        if ((strcmp(word, "-f") == 0 || strcmp(word, "-o") == 0) && rest && server->n_options + 2 <= OPTIONS_MAX) {
-            const char *value = strsep(&rest, " ");
-            snprintf(server->options[server->n_options++], sizeof server->options[0], "%s", word);
-            snprintf(server->options[server->n_options++], sizeof server->options[0], "%s", value);
-            if (word[1] == 'f')
-                snprintf(server->main, sizeof server->main, "%s", value);
-        }
+        /* "-f FILE" and "-fFILE" */
+        const char *value = which && word[2] ? word + 2 : rest;
+        if ((which != 'f' && which != 'o') || !value || server->n_options + 2 > OPTIONS_MAX)
+            continue;
+        if (value == rest)
+            value = strsep(&rest, " ");
+        snprintf(server->options[server->n_options++], sizeof server->options[0], "-%c", which);
+        snprintf(server->options[server->n_options++], sizeof server->options[0], "%s", value);
+        if (which == 'f')
+            snprintf(server->main, sizeof server->main, "%s", value);
     }
 }
 
@@ -227,12 +236,19 @@ static void examine_login(struct examination *e, const char *user, const struct 
     static struct sshd_fault faults[SSHD_FAULTS_MAX];
     char *output = NULL, who[500];
 
-    if (e->config->state != DOOR_CLOSED)
+    if (e->config->state == DOOR_OPEN)
         return;
-    if (e->runs++ == RUNS_MAX) {
+    /* It would be read as another name, and more. */
+    if (user[strcspn(user, ",= \t\n\"")] || strlen(user) > 100) {
+        door_unknown(e->config, "give the account another name", "sshd -T -C cannot be asked about an account named %s",
+                     user);
+        return;
+    }
+    if (e->runs == RUNS_MAX) {
         door_unknown(e->config, "sshd -T -C user=NAME,... by hand", "there are too many users and places to try all");
         return;
     }
+    e->runs++;
     int status = ask(e->server, user, spec, &output);
     if (status != 0) {
         if (output)
@@ -269,18 +285,34 @@ static void change_case(char *text, const char *name, size_t size, int (*change)
         text[i] = (char)change((unsigned char)text[i]);
 }
 
-/* alice@DOMAIN and DOMAIN\alice, for the domains of sssd.conf. */
-static void examine_domains(struct examination *e, const struct member *member, const char *sssd)
+/* alice@DOMAIN, DOMAIN\alice and DOMAIN+alice. */
+static void examine_domain(struct examination *e, const struct member *member, const char *domain, size_t len)
 {
-    for (const char *at = sssd; at && (at = strstr(at, "[domain/")); at++) {
-        char text[300];
-        int len = (int)strcspn(at + 8, "]\n");
-        if (len > 100)
-            continue;
-        snprintf(text, sizeof text, "%.100s@%.*s", member->name, len, at + 8);
-        examine_spelling(e, member, text);
-        snprintf(text, sizeof text, "%.*s\\%.100s", len, at + 8, member->name);
-        examine_spelling(e, member, text);
+    char text[300];
+
+    if (len == 0 || len > 100)
+        return;
+    snprintf(text, sizeof text, "%.100s@%.*s", member->name, (int)len, domain);
+    examine_spelling(e, member, text);
+    snprintf(text, sizeof text, "%.*s\\%.100s", (int)len, domain, member->name);
+    examine_spelling(e, member, text);
+    snprintf(text, sizeof text, "%.*s+%.100s", (int)len, domain, member->name);
+    examine_spelling(e, member, text);
+}
+
+/* The domains that sssd.conf and smb.conf (for winbind) speak of. */
+static void examine_domains(struct examination *e, const struct member *member, const struct directory *directory)
+{
+    static const char *const keys[] = { "workgroup", "realm" };
+
+    for (const char *at = directory->sssd; at && (at = strstr(at, "[domain/")); at++)
+        examine_domain(e, member, at + 8, strcspn(at + 8, "]\n"));
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        for (const char *at = directory->samba; at && (at = strcasestr(at, keys[i])); at++) {
+            const char *value = at + strlen(keys[i]);
+            value += strspn(value, " \t=");
+            examine_domain(e, member, value, strcspn(value, " \t\r\n;#"));
+        }
     }
 }
 
@@ -300,7 +332,7 @@ static void examine_aliases(struct examination *e, const struct member *member)
         examine_login(e, names[i], &here);
 }
 
-static void examine_member(struct examination *e, const struct member *member, const char *sssd)
+static void examine_member(struct examination *e, const struct member *member, const struct directory *directory)
 {
     char text[128];
 
@@ -313,7 +345,7 @@ static void examine_member(struct examination *e, const struct member *member, c
     examine_spelling(e, member, text);
     change_case(text, member->name, sizeof text, toupper, true);
     examine_spelling(e, member, text);
-    examine_domains(e, member, sssd);
+    examine_domains(e, member, directory);
     examine_aliases(e, member);
 }
 
@@ -350,6 +382,8 @@ static void examine_others(struct door *door)
 
 static void add_dropbear(void *context, const struct process *process)
 {
+    if (!process->is_roots)
+        return; /* somebody's own can let in that account alone */
     door_open(context, "end it, or keep members of " VG_GATE_GROUP " out of it",
               "%s (pid %ld) takes logins beside sshd",
               process->name, (long)process->pid);
@@ -373,7 +407,7 @@ void doors_sshd(struct doors *doors, const struct members *members)
     struct door *loaded = door_add(doors, "sshd.loaded", "sshd runs with the files as they are");
     struct door *rc = door_add(doors, "sshd.rc", "nothing runs before the gate");
     struct door *other = door_add(doors, "sshd.others", "no other program takes logins");
-    char *sssd = probe_read("/etc/sssd/sssd.conf");
+    const struct directory directory = { probe_read("/etc/sssd/sssd.conf"), probe_read("/etc/samba/smb.conf") };
 
     sshds.n = 0;
     find_servers(&sshds);
@@ -381,10 +415,11 @@ void doors_sshd(struct doors *doors, const struct members *members)
         e.server = &sshds.list[s];
         scan(sshds.list[s].main, 0, note, &sshds.list[s]);
         for (size_t i = 0; i < members->n; i++)
-            examine_member(&e, &members->list[i], sssd);
+            examine_member(&e, &members->list[i], &directory);
         examine_loaded(loaded, &sshds.list[s]);
     }
     examine_others(rc);
     process_each(others, add_dropbear, other);
-    free(sssd);
+    free(directory.sssd);
+    free(directory.samba);
 }

@@ -40,7 +40,7 @@ bool listener_of_unix(const char *line, struct listener *ret)
     int at = 0;
 
     if (sscanf(line, "%*[0-9a-fA-F]: %*x %*x %x %x %*x %lu %n", &flags, &type, &inode, &at) != 3 || at == 0 ||
-        !(flags & UNIX_ACCEPTS) || line[at] != '/')
+        !(flags & UNIX_ACCEPTS) || (line[at] != '/' && line[at] != '@'))
         return false;
     *ret = (struct listener){ .inode = inode, .type = (int)type };
     return text_copy(ret->path, sizeof ret->path, line + at) == 0;

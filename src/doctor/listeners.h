@@ -20,7 +20,7 @@ struct listener {
 /* Reads one line of /proc/net/tcp or tcp6 (not /proc/net/tcp's heading). True for a listener. */
 bool listener_of_tcp(const char *line, bool v6, struct listener *ret);
 
-/* One of /proc/net/unix. True for a listener with a path in the file system. */
+/* One of /proc/net/unix. True for a listener with a path in the file system, or with an abstract name ("@NAME"). */
 bool listener_of_unix(const char *line, struct listener *ret);
 
 /* 127.0.0.0/8, ::1 and what maps to them. */

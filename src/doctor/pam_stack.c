@@ -105,17 +105,17 @@ static unsigned take_line(const char **at, char *text)
     bool more = true;
 
     while (more && **at) {
-        size_t len = strcspn(*at, "\n");
-        memcpy(text + n, *at, len);
-        n += len;
+        size_t len = strcspn(*at, "\n"), said = strcspn(*at, "#\n");
+        memcpy(text + n, *at, said);
+        n += said;
         *at += len + ((*at)[len] == '\n');
         lines++;
-        more = n > 0 && text[n - 1] == '\\';
+        /* What stands in a comment continues nothing. */
+        more = said == len && n > 0 && text[n - 1] == '\\';
         if (more)
             text[n - 1] = ' ';
     }
     text[n] = '\0';
-    text[strcspn(text, "#")] = '\0';
     return lines;
 }
 
@@ -187,6 +187,44 @@ static void read_control(const char *control, unsigned *ret_jump, bool *ret_ends
     }
 }
 
+/* True when one of the words begins with name and has something else behind it than wanted (in a list: not among it). */
+static bool has_other(const char *words, const char *name, const char *wanted)
+{
+    for (const char *at = words; *(at += strspn(at, " \t")); at += strcspn(at, " \t")) {
+        size_t len = strlen(name), end = strcspn(at, " \t");
+        bool found = false;
+        if (strncmp(at, name, len) != 0)
+            continue;
+        for (size_t i = len; i < end && !found; i += strcspn(at + i, ", \t") + 1) {
+            size_t word = strcspn(at + i, ", \t");
+            found = word == strlen(wanted) && strncmp(at + i, wanted, word) == 0;
+        }
+        if (!found)
+            return true;
+    }
+    return false;
+}
+
+/* Does it act in sshd, for the gate's group, by the ACL? */
+static bool is_for_us(const struct pam_line *our)
+{
+    return !has_other(our->arguments, "services=", "sshd") && !has_other(our->arguments, "group=", VG_GATE_GROUP) &&
+           !has_other(our->arguments, "config=", VG_SYSCONFDIR);
+}
+
+/* A line behind it that has the stack forget what was answered, or NULL. */
+static const struct pam_line *forgets(const struct pam_stack *stack, size_t us)
+{
+    const struct pam_line *our = &stack->lines[us];
+
+    if (strcasecmp(our->control, "requisite") == 0 || strstr(our->control, "default=die"))
+        return NULL;
+    for (size_t i = us + 1; i < stack->n; i++)
+        if (stack->lines[i].substack == our->substack && strstr(stack->lines[i].control, "=reset"))
+            return &stack->lines[i];
+    return NULL;
+}
+
 /* True when the answer "no" of a line with this control cannot be outvoted. */
 static bool is_binding(const char *control)
 {
@@ -197,6 +235,14 @@ static bool is_binding(const char *control)
     const char *preset = strstr(control, "default=");
     return preset && (strncmp(preset + 8, "bad", 3) == 0 || strncmp(preset + 8, "die", 3) == 0) &&
            !strstr(control, "perm_denied=") && !strstr(control, "auth_err=") && !strstr(control, "session_err=");
+}
+
+const struct pam_line *pam_stack_ours(const struct pam_stack *stack)
+{
+    for (size_t i = 0; i < stack->n; i++)
+        if (strcmp(file_name(stack->lines[i].module), PAM_MODULE) == 0)
+            return &stack->lines[i];
+    return NULL;
 }
 
 bool pam_stack_asks_us(const struct pam_stack *stack, enum pam_type type, char why[static PAM_WHY_SIZE])
@@ -213,6 +259,17 @@ bool pam_stack_asks_us(const struct pam_stack *stack, enum pam_type type, char w
     if (type != PAM_TYPE_AUTH && !is_binding(our->control)) {
         snprintf(why, PAM_WHY_SIZE, "%s:%u has " PAM_MODULE " as \"%s\" (%s), so its refusal can be overruled",
                  our->file, our->line, our->control, type_names[type]);
+        return false;
+    }
+    if (!is_for_us(our)) {
+        snprintf(why, PAM_WHY_SIZE, "%s:%u: by its options (%.80s) " PAM_MODULE " is for something else (%s)", our->file,
+                 our->line, our->arguments, type_names[type]);
+        return false;
+    }
+    const struct pam_line *after = type == PAM_TYPE_AUTH ? NULL : forgets(stack, us);
+    if (after) {
+        snprintf(why, PAM_WHY_SIZE, "%s:%u (%s) has the %s stack forget what " PAM_MODULE " answered", after->file,
+                 after->line, after->control, type_names[type]);
         return false;
     }
     size_t begins = 0;
@@ -246,9 +303,11 @@ const struct pam_line *pam_stack_readenv(const struct pam_stack *stack)
 {
     for (size_t i = 0; i < stack->n; i++) {
         const struct pam_line *line = &stack->lines[i];
-        const char *set = strstr(line->arguments, "user_readenv=");
-        if (strcmp(file_name(line->module), "pam_env.so") == 0 && set && set[13] != '0')
-            return line;
+        if (strcmp(file_name(line->module), "pam_env.so") != 0)
+            continue;
+        for (const char *set = line->arguments; (set = strstr(set, "user_readenv=")); set++)
+            if (strtol(set + 13, NULL, 10) != 0)
+                return line;
     }
     return NULL;
 }

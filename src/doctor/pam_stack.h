@@ -34,8 +34,12 @@ typedef char *pam_loader(void *context, const char *name);
 int pam_stack_read(const char *service, enum pam_type type, pam_loader *load, void *context, struct pam_stack *ret,
                    char why[static PAM_WHY_SIZE]);
 
-/* True when our module is in the stack, with a control that heeds its answer (for auth any will do: it authenticates
- * nobody), and no line before it can end the stack or jump past it. False with a sentence otherwise. */
+/* The first line of our module, or NULL. */
+const struct pam_line *pam_stack_ours(const struct pam_stack *stack);
+
+/* True when our module is in the stack, for sshd and the gate's group, with a control that heeds its answer (for auth any
+ * will do: it authenticates nobody), no line before it can end the stack or jump past it, and none behind it makes the stack
+ * forget its answer. False with a sentence otherwise. */
 bool pam_stack_asks_us(const struct pam_stack *stack, enum pam_type type, char why[static PAM_WHY_SIZE]);
 
 /* The line by which pam_env.so reads ~/.pam_environment, or NULL. */

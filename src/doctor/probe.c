@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,14 +34,37 @@ static int become(const struct probe_as *as)
     return 0;
 }
 
-static int wait_for(pid_t pid)
+/* Its exit status, or 128 + signal; -ETIMEDOUT when it has not ended by then. */
+static int wait_for(pid_t pid, int milliseconds)
 {
-    int status;
+    int64_t end = io_monotonic_ms() + milliseconds;
+    FD_AUTO fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
+    for (;;) {
+        int status;
+        pid_t ended = waitpid(pid, &status, WNOHANG);
+        if (ended == pid)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        if (ended < 0 && errno != EINTR)
             return -errno;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        int64_t left = end - io_monotonic_ms();
+        struct pollfd wait = { .fd = fd, .events = POLLIN };
+        if (left <= 0)
+            return -ETIMEDOUT;
+        /* Without pidfds (Linux before 5.3) now and then. */
+        poll(&wait, 1, fd >= 0 || left < 5 ? (int)left : 5);
+    }
+}
+
+/* A process that waits for a file system which does not answer may not even heed SIGKILL; it is left behind then. */
+static int wait_or_kill(pid_t pid, int milliseconds)
+{
+    int status = wait_for(pid, milliseconds);
+
+    if (status != -ETIMEDOUT)
+        return status;
+    kill(pid, SIGKILL);
+    return wait_for(pid, 1000) == -ETIMEDOUT ? -ETIMEDOUT : 128 + SIGKILL;
 }
 
 /* --- programs ---------------------------------------------------------------------------------------------------- */
@@ -104,15 +128,7 @@ int probe_run(const char *const argv[], const char *const env[], const struct pr
         return -error;
     }
     /* One that closed its output and lives on is not waited for. */
-    int status = -1;
-    for (int i = 0; i < 50 && (status = waitpid(pid, &error, WNOHANG)) == 0; i++)
-        poll(NULL, 0, 10);
-    if (status == 0) {
-        kill(pid, SIGKILL);
-        status = wait_for(pid);
-    } else {
-        status = WIFEXITED(error) ? WEXITSTATUS(error) : 128 + WTERMSIG(error);
-    }
+    int status = wait_or_kill(pid, 5000);
     *ret_out = text;
     return status;
 }
@@ -129,8 +145,8 @@ int probe_do(const struct probe_as *as, int (*what)(const void *arg), const void
         alarm(PROBE_SECONDS);
         _exit(become(as) < 0 ? 255 : what(arg));
     }
-    int status = wait_for(pid);
-    return status == 128 + SIGALRM ? -ETIMEDOUT : status == 255 ? -EPERM : status;
+    int status = wait_or_kill(pid, (PROBE_SECONDS + 1) * 1000);
+    return status == 128 + SIGALRM || status == 128 + SIGKILL ? -ETIMEDOUT : status == 255 ? -EPERM : status;
 }
 
 struct address {
@@ -184,6 +200,10 @@ enum probe_answer probe_unix(const struct probe_as *as, const char *path, int ty
 
     if (text_copy(name.sun_path, sizeof name.sun_path, path) < 0)
         return PROBE_UNCLEAR;
+    if (path[0] == '@') {
+        name.sun_path[0] = '\0';
+        to.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    }
     memcpy(&to.name, &name, sizeof name);
     return answer(probe_do(as, try_connect, &to));
 }

@@ -32,7 +32,7 @@ int probe_do(const struct probe_as *as, int (*what)(const void *arg), const void
 
 enum probe_answer { PROBE_REACHED, PROBE_REFUSED, PROBE_UNCLEAR };
 
-/* A connection to a TCP port (host is a numeric address), or to a socket in the file system. */
+/* A connection to a TCP port (host is a numeric address), or to a socket in the file system ("@NAME": an abstract one). */
 enum probe_answer probe_tcp(const struct probe_as *as, const char *host, uint16_t port);
 enum probe_answer probe_unix(const struct probe_as *as, const char *path, int type);
 

@@ -12,29 +12,50 @@
 #include "base/io.h"
 #include "doctor/doctor.h"
 
+/* Nobody else can put another file in its place. */
+static bool is_roots_path(const char *path)
+{
+    char part[256];
+    struct stat st;
+
+    snprintf(part, sizeof part, "%s", path);
+    if (part[0] != '/' || stat(part, &st) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    for (;;) {
+        if (stat(part, &st) < 0 || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
+            return false;
+        if (!part[1])
+            return true;
+        char *slash = strrchr(part, '/');
+        slash[slash == part] = '\0';
+    }
+}
+
 /* Anybody can call a program sshd and give it any title. */
-static bool is_roots(pid_t pid, const char *exe)
+static bool is_roots(pid_t pid, uid_t uid, const char *exe)
 {
     char path[64];
-    struct stat process, root, here, program;
+    struct stat root, here;
 
-    snprintf(path, sizeof path, "/proc/%ld", (long)pid);
-    if (stat(path, &process) < 0 || process.st_uid != 0)
+    if (uid != 0)
         return false;
     /* In a container its path means another file than here. */
     snprintf(path, sizeof path, "/proc/%ld/root/.", (long)pid);
     if (stat(path, &root) < 0 || stat("/", &here) < 0 || root.st_dev != here.st_dev || root.st_ino != here.st_ino)
         return false;
-    return stat(exe, &program) == 0 && S_ISREG(program.st_mode) && program.st_uid == 0 &&
-           !(program.st_mode & (S_IWGRP | S_IWOTH));
+    return is_roots_path(exe);
 }
 
 static bool read_process(pid_t pid, struct process *ret, char **ret_cmdline)
 {
     char path[64];
     static const char deleted[] = " (deleted)";
+    struct stat st;
 
-    *ret = (struct process){ .pid = pid };
+    snprintf(path, sizeof path, "/proc/%ld", (long)pid);
+    if (stat(path, &st) < 0)
+        return false;
+    *ret = (struct process){ .pid = pid, .uid = st.st_uid };
     snprintf(path, sizeof path, "/proc/%ld/exe", (long)pid);
     ssize_t n = readlink(path, ret->exe, sizeof ret->exe - 1);
     if (n < 0)
@@ -46,7 +67,7 @@ static bool read_process(pid_t pid, struct process *ret, char **ret_cmdline)
         ret->exe[len - tail] = '\0';
     const char *slash = strrchr(ret->exe, '/');
     ret->name = slash ? slash + 1 : ret->exe;
-    ret->is_roots = is_roots(pid, ret->exe);
+    ret->is_roots = is_roots(pid, st.st_uid, ret->exe);
     snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
     FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || io_read_all(fd, 1 << 20, ret_cmdline, &ret->len) < 0)

@@ -16,17 +16,21 @@ import time
 import pytest
 
 import sshd_config as conf
+import pam_sshd
 import test_firewall as fw
 import test_readonly_socket as ro
 import vgtest
 from test_sshd_doors import sshd
 
 CTL = shutil.which("virtgatectl")
-pytestmark = pytest.mark.skipif(not CTL or conf.missing() is not None, reason=f"needs virtgatectl; {conf.missing()}")
+WHY = conf.missing() or pam_sshd.missing()
+pytestmark = pytest.mark.skipif(not CTL or WHY is not None, reason=f"needs virtgatectl; {WHY}")
 
 PAM = pathlib.Path("/etc/pam.d/sshd")
 SYNCHRONIZED = pathlib.Path("/run/systemd/timesync/synchronized")
 IMAGES = pathlib.Path("/var/lib/libvirt/images")
+MODULE = next(pathlib.Path("/usr").glob("lib*/*/security/pam_virtgate.so"), pathlib.Path("/no/pam_virtgate.so"))
+CONFINED = "[gate]\nconfined = required\n"
 OPEN, UNKNOWN, USAGE, NO_ROOT = 78, 69, 64, 77
 SSHD_LOST = {"sshd.command", "sshd.forwarding", "sshd.environment", "sshd.sessions"}
 
@@ -78,6 +82,16 @@ def mode_of(path, mode):
         os.chmod(path, before)
 
 
+@contextlib.contextmanager
+def program(path):
+    """It is installed, by its looks."""
+    with contextlib.ExitStack() as stack:
+        if not os.path.exists(path):
+            stack.enter_context(text_of(path, "#!/bin/sh\n"))
+            os.chmod(path, 0o755)
+        yield
+
+
 def pam_in_order():
     """The stack as Debian has it, the module's lines where they belong, and no ~/.pam_environment."""
     text = re.sub(r"(?m)^.*pam_virtgate.*\n", "", PAM.read_text()).replace(" user_readenv=1", "")
@@ -89,11 +103,8 @@ def pam_in_order():
 @pytest.fixture(scope="module", autouse=True)
 def in_order():
     with contextlib.ExitStack() as stack:
-        module = next(pathlib.Path("/lib").glob("*/security/pam_permit.so")).with_name("pam_virtgate.so")
-        if not module.exists():         # the module's own tests are elsewhere; here it only has to be in the stack
-            shutil.copy(module.with_name("pam_permit.so"), module)
-            stack.callback(module.unlink)
         stack.enter_context(text_of(PAM, pam_in_order()))
+        stack.enter_context(vgtest.acl(CONFINED + vgtest.ACL.read_text()))
         stack.enter_context(ro.closed())
         fw.firewall("on")
         stack.callback(fw.firewall, "off")
@@ -373,7 +384,55 @@ def test_optional():
         yield
 
 
-@planted({"pam.environment"}, "take user_readenv=1 out of /etc/pam.d/sshd, line ")
+@planted({"pam.module"}, r"sshd:\d+ \(\[default=reset\]\) has the account stack forget what pam_virtgate.so answered")
+def test_reset_behind_it():
+    with pam(pam_in_order() + "account [default=reset] pam_permit.so\n"):
+        yield
+
+
+@planted({"pam.module"}, r"by its options \(services=login\) pam_virtgate.so is for something else \(auth\)")
+def test_module_for_another_service():
+    with pam(pam_in_order().replace("auth optional pam_virtgate.so", "auth optional pam_virtgate.so services=login")):
+        yield
+
+
+@planted({"pam.module"}, f"sshd:\\d+ names {MODULE}, and there is no such file", "make install")
+def test_module_file_is_gone():
+    MODULE.rename(MODULE.with_suffix(".off"))
+    try:
+        yield
+    finally:
+        MODULE.with_suffix(".off").rename(MODULE)
+
+
+@planted({"pam.module"}, f"{MODULE} can be written by others than root")
+def test_module_file_can_be_written():
+    with mode_of(MODULE, 0o757):
+        yield
+
+
+@planted({"pam.confined"}, "confined = required is not set", r"into \[gate\] of /etc/virtgate/virtgate.ini")
+def test_not_only_confined_logins():
+    with vgtest.acl(vgtest.ACL.read_text().replace(CONFINED, "")):
+        yield
+
+
+@planted({"pam.confined"}, "write confined = required where the ACL has confined = optional; virtgatectl reload")
+def test_confined_logins_by_choice():
+    with vgtest.acl(vgtest.ACL.read_text().replace(CONFINED, "[gate]\nconfined = optional\n")):
+        yield
+
+
+@planted({"pam.confined"}, "virtgated serves alice without it", "virtgatectl reload")
+def test_confined_is_not_in_force_yet():
+    """The file says so, and virtgated has not read it."""
+    text = vgtest.ACL.read_text()
+    with vgtest.acl(text.replace(CONFINED, "")):
+        vgtest.ACL.write_text(text)
+        yield
+
+
+@planted({"pam.environment"}, "take user_readenv out of /etc/pam.d/sshd, line ")
 def test_user_readenv():
     with pam(pam_in_order() + "session required pam_env.so user_readenv=1\n"):
         yield
@@ -420,7 +479,7 @@ def test_group_libvirt():
         yield
 
 
-@planted({"accounts.cron"}, "alice has a crontab", "crontab -r -u alice")
+@planted({"accounts.cron"}, "alice has a crontab", "rm /var/spool/cron/crontabs/alice")
 def test_crontab():
     spool = pathlib.Path("/var/spool/cron/crontabs")
     spool.mkdir(parents=True, exist_ok=True)
@@ -429,17 +488,32 @@ def test_crontab():
 
 
 @planted({"accounts.cron"}, "bob may have a crontab", "echo bob >> /etc/cron.deny")
-def test_crontab_allowed(place):
-    program = pathlib.Path("/usr/bin/crontab")
+def test_crontab_allowed():
     with contextlib.ExitStack() as stack:
-        if not program.exists():
-            stack.enter_context(text_of(program, "#!/bin/sh\n"))
-            program.chmod(0o755)
+        stack.enter_context(program("/usr/bin/crontab"))
         stack.enter_context(text_of("/etc/cron.deny", "alice\nmallory\n"))
         yield
 
 
-@planted({"accounts.systemd"}, "loginctl disable-linger alice")
+@planted({"accounts.cron"}, r"alice has a job of at\(1\) \(/var/spool/cron/atjobs/a00001\)", "rm /var/spool/cron/atjobs/a00001")
+def test_at_job():
+    spool = pathlib.Path("/var/spool/cron/atjobs")
+    spool.mkdir(parents=True, exist_ok=True)
+    with text_of(spool / "a00001", "id\n") as job, text_of(spool / "a00002", "id\n"):
+        os.chown(job, pwd.getpwnam("alice").pw_uid, -1)     # the other one is root's
+        yield
+
+
+@planted({"accounts.cron"}, r"bob may use at\(1\)", "take the line bob out of /etc/at.allow")
+def test_at_allowed():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(program("/usr/bin/at"))
+        stack.enter_context(text_of("/etc/at.allow", "root\nbob\n"))
+        stack.enter_context(text_of("/etc/at.deny", "bob\n"))      # is not read then
+        yield
+
+
+@planted({"accounts.systemd"}, "rm /var/lib/systemd/linger/alice")
 def test_linger():
     folder = pathlib.Path("/var/lib/systemd/linger")
     folder.mkdir(parents=True, exist_ok=True)

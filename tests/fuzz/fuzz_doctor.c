@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     default:
         if (listener_of_tcp(text, data[0] == '6', &listener) && !listener.address[0])
             abort();
-        if (listener_of_unix(text, &listener) && listener.path[0] != '/')
+        if (listener_of_unix(text, &listener) && listener.path[0] != '/' && listener.path[0] != '@')
             abort();
     }
     free(text);

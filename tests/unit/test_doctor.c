@@ -225,6 +225,21 @@ static void stacks(void **state)
         { "@include nothing\n" US, "", "nothing cannot be read" },
         { "account [success=1 pam_x.so\n" US, "", "sshd:1 is not understood" },
         { "account include other\n", "account include other\n", "other: files include one another" },
+        /* A comment's backslash continues nothing: the second line stands. */
+        { "# x \\\naccount sufficient pam_permit.so\n" US, "", "sshd:2 (sufficient pam_permit.so) can end" },
+        { "account required pam_x.so # x \\\naccount sufficient pam_permit.so\n" US, "", "sshd:2 (sufficient" },
+        /* What is forgotten behind it. */
+        { US "account [default=reset] pam_x.so\n", "", "sshd:2 ([default=reset]) has the account stack forget" },
+        { US "account include other\n", "account [success=ok default=reset] pam_x.so\n", "other:1 (" },
+        { US "account substack other\n", "account [success=ok default=reset] pam_x.so\n", NULL },
+        { "account requisite pam_virtgate.so\naccount [default=reset] pam_x.so\n", "", NULL },
+        /* For whom it is. */
+        { "account required pam_virtgate.so services=sshd,login group=" VG_GATE_GROUP " hide\n", "", NULL },
+        { "account required pam_virtgate.so config=" VG_SYSCONFDIR "\n", "", NULL },
+        { "account required pam_virtgate.so services=login,sshd2\n", "", "sshd:1: by its options (services=login,sshd2)" },
+        { "account required pam_virtgate.so group=staff\n", "", "sshd:1: by its options (group=staff)" },
+        { "account required pam_virtgate.so hide config=/tmp/x\n", "", "sshd:1: by its options (hide config=/tmp/x)" },
+        { "account required pam_virtgate.so\r\n", "", "pam_virtgate.so is not in the PAM stack" },
     };
     static struct pam_stack stack;
     char why[PAM_WHY_SIZE];
@@ -271,6 +286,25 @@ static void session_line_needs_an_audit_session(void **state)
     assert_non_null(strstr(why, "sshd:1: no pam_loginuid.so"));
 }
 
+static void words_for_a_shell(void **state)
+{
+    static const struct {
+        const char *text, *word;
+    } rows[] = {
+        { "alice", "alice" }, { "/var/x_1.img", "/var/x_1.img" }, { "", "''" }, { "-G", "'-G'" }, { "a b", "'a b'" },
+        { "a;reboot", "'a;reboot'" }, { "$(x)`y`", "'$(x)`y`'" }, { "it's", "'it'\\''s'" }, { "DOM\\a", "'DOM\\a'" },
+    };
+    char word[DOOR_WORD_SIZE], text[2 * DOOR_WORD_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_string_equal(door_word(word, rows[i].text), rows[i].word);
+    memset(text, '\'', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    assert_true(strlen(door_word(word, text)) < DOOR_WORD_SIZE);
+    assert_int_equal(word[strlen(word) - 1], '\'');
+}
+
 static void environment_files_of_users(void **state)
 {
     static const struct {
@@ -280,6 +314,8 @@ static void environment_files_of_users(void **state)
         { "session required pam_env.so user_readenv=1 envfile=/etc/default/locale\n", true },
         { "session required /lib/security/pam_env.so envfile=x user_readenv=1\n", true },
         { "session required pam_env.so user_readenv=0\n", false },
+        { "session required pam_env.so user_readenv=0 user_readenv=1\n", true },
+        { "session required pam_env.so user_readenv=01\n", true },
         { "session required pam_env.so envfile=x\n", false },
         { "session required pam_env.so # user_readenv=1\n", false },
         { "session required pam_other.so user_readenv=1\n", false },
@@ -346,7 +382,8 @@ static void lines_of_proc_net_unix(void **state)
     assert_int_equal(found.type, SOCK_STREAM);
     assert_false(listener_of_unix("00000000268bc427: 00000003 00000000 00000000 0001 03 16409773 "
                                   "/var/lib/monitor.sock", &found));
-    assert_false(listener_of_unix("00000000ea1c7a10: 00000002 00000000 00010000 0001 01 16408158 @abstract", &found));
+    assert_true(listener_of_unix("00000000ea1c7a10: 00000002 00000000 00010000 0001 01 16408158 @abstract", &found));
+    assert_string_equal(found.path, "@abstract");
     assert_false(listener_of_unix("00000000ea1c7a10: 00000002 00000000 00010000 0001 01 16408158", &found));
     assert_false(listener_of_unix("Num       RefCount Protocol Flags    Type St Inode Path", &found));
 }
@@ -399,6 +436,7 @@ int main(void)
         cmocka_unit_test(each_setting_counts),               cmocka_unit_test(keywords_of_releases_to_come),
         cmocka_unit_test(places_that_match_blocks_speak_of), cmocka_unit_test(stacks),
         cmocka_unit_test(auth_may_be_optional),              cmocka_unit_test(environment_files_of_users),
+        cmocka_unit_test(words_for_a_shell),
         cmocka_unit_test(session_line_needs_an_audit_session),
         cmocka_unit_test(lines_of_proc_net),                 cmocka_unit_test(lines_of_proc_net_unix),
         cmocka_unit_test(command_lines_of_qemu),
