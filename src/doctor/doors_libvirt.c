@@ -109,13 +109,28 @@ static int ask_tcp(const void *arg)
 
 /* --- its sockets ------------------------------------------------------------------------------------------------- */
 
-static const char readonly_mend[] =
-    "cp -r /usr/share/virtgate/systemd/. /etc/systemd/system/; systemctl daemon-reload; "
-    "systemctl restart 'libvirtd-ro.socket' 'virt*d-ro.socket'; "
-    "without systemd, unix_sock_ro_perms = \"0770\" in libvirtd.conf";
-static const char readwrite_mend[] =
-    "in libvirtd.conf: unix_sock_group = \"libvirt\", unix_sock_rw_perms = \"0770\", or auth_unix_rw = \"polkit\"; "
-    "with systemd, SocketMode=0660 and SocketGroup=libvirt of the socket's unit";
+/* The daemon of libvirt-sock, virtqemud-sock-ro and the like. */
+static void daemon_of(const char *socket_name, char ret[static 64])
+{
+    int len = (int)strcspn(socket_name, "-");
+
+    snprintf(ret, 64, "%.*s%s", len, socket_name, strncmp(socket_name, "libvirt-", 8) == 0 ? "d" : "");
+}
+
+static void mend_of(bool is_readonly, const char *socket_name, char ret[static DOOR_TEXT_SIZE])
+{
+    char daemon[64];
+
+    daemon_of(socket_name, daemon);
+    if (is_readonly)
+        snprintf(ret, DOOR_TEXT_SIZE, "cp -r /usr/share/virtgate/systemd/. /etc/systemd/system/; systemctl daemon-reload; "
+                 "systemctl restart 'libvirtd-ro.socket' 'virt*d-ro.socket'; "
+                 "without systemd, unix_sock_ro_perms = \"0770\" in %s.conf", daemon);
+    else
+        snprintf(ret, DOOR_TEXT_SIZE, "in %s.conf: unix_sock_group = \"libvirt\", unix_sock_rw_perms = \"0770\", or "
+                 "auth_unix_rw = \"polkit\"; with systemd, SocketMode=0660 and SocketGroup=libvirt of %s.socket",
+                 daemon, daemon);
+}
 
 static void examine_socket(struct door *door, const char *mend, const char *path, const struct probe_as *as,
                            const char *who)
@@ -148,13 +163,13 @@ static void examine_sockets(struct door *readonly, struct door *readwrite, const
     const struct dirent *entry;
 
     while (folder && (entry = readdir(folder))) {
-        char path[512];
+        char path[512], mend[DOOR_TEXT_SIZE];
         bool is_readonly = ends_with(entry->d_name, "-sock-ro");
         if (!is_readonly && !ends_with(entry->d_name, "-sock"))
             continue;
         snprintf(path, sizeof path, FOLDER "/%s", entry->d_name);
         struct door *door = is_readonly ? readonly : readwrite;
-        const char *mend = is_readonly ? readonly_mend : readwrite_mend;
+        mend_of(is_readonly, entry->d_name, mend);
         examine_socket(door, mend, path, &probe_nobody, "every account of this host");
         for (size_t i = 0; i < members->n && door->state == DOOR_CLOSED; i++)
             examine_socket(door, mend, path, &members->list[i].as, members->list[i].name);

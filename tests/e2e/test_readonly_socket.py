@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """libvirt's read-only socket under the host lock: closed to ordinary accounts, open for root and the gate.
 
-The sockets here are libvirtd's own making, by the lines of libvirtd.conf that config/virtgate-readonly.conf gives; its
+The sockets here are the daemon's own making, by the lines for its configuration that config/virtgate-readonly.conf gives; its
 drop-in says the same to systemd. With the firewall on as well, this is the whole host lock, and nothing else stands."""
 import contextlib
 import pathlib
@@ -15,8 +15,8 @@ import pytest
 import test_firewall as fw
 import vgtest
 
-CONF = pathlib.Path("/etc/libvirt/libvirtd.conf")
-SOCKET = "/run/libvirt/libvirt-sock-ro"
+CONF = vgtest.LIBVIRT_CONFIG
+SOCKET = f"{vgtest.LIBVIRT_SOCKET}-ro"
 DROPINS = pathlib.Path("/usr/share/virtgate/systemd")
 ADVICE = re.findall(r"(?m)^#   (unix_sock_\w+ = \".*\")$", (vgtest.TREE / "config/virtgate-readonly.conf").read_text())
 
@@ -26,7 +26,7 @@ LIST = "virsh -q -r -c qemu:///system list --name"
 
 @contextlib.contextmanager
 def closed():
-    """libvirtd with the lines that are advised."""
+    """libvirtd or virtqemud with the lines that are advised."""
     old = CONF.read_text()
     kept = [line for line in old.splitlines() if not line.startswith(("unix_sock_group", "unix_sock_ro_perms"))]
     try:
@@ -67,7 +67,7 @@ def test_root_and_virtgate_do(lock, user):
     assert fw.as_user(user, CONNECT).stdout == b"in\n"
 
 
-@pytest.mark.parametrize("command", [LIST, LIST.replace(" -r", ""), "nc -U /run/libvirt/libvirt-sock-ro < /dev/null"])
+@pytest.mark.parametrize("command", [LIST, LIST.replace(" -r", ""), f"nc -U {SOCKET} < /dev/null"])
 def test_commands_over_ssh(lock, command):
     out = fw.CAROL.run(command=command)
     assert out.returncode != 0 and out.stdout == b"", out
