@@ -22,7 +22,7 @@ import pam_sshd
 import vgtest
 from pam_sshd import LOGINS, Way, no_records, pam, record, stack
 from test_sshd_doors import BANNER, Target, fetch, free_port, listeners, stays_open, until
-from vgtest import log_mark, log_since, wait_until
+from vgtest import LIBVIRT_SOCKET, log_mark, log_since, wait_until
 
 WHY = pam_sshd.missing()
 pytestmark = pytest.mark.skipif(WHY is not None, reason=str(WHY))
@@ -138,8 +138,8 @@ def test_E9_1_no_socket_but_the_gates(tried, target):
     uid = pwd.getpwnam("alice").pw_uid
     qemu = next(pathlib.Path("/var/lib/libvirt/qemu").glob("domain-*/monitor.sock"))
     with abstract(socket.SOCK_SEQPACKET, "vg-abstract"), abstract(socket.SOCK_STREAM, "vg-stream"):
-        expect(tried, [("stream=/run/libvirt/libvirt-sock-ro", DENIED, 0), ("looks=/run/libvirt/libvirt-sock-ro", GONE, 0),
-                       ("looks=/run/libvirt/libvirt-sock", GONE, 0), ("stream=/run/dbus/system_bus_socket", DENIED, 0),
+        expect(tried, [(f"stream={LIBVIRT_SOCKET}-ro", DENIED, 0), (f"looks={LIBVIRT_SOCKET}-ro", GONE, 0),
+                       (f"looks={LIBVIRT_SOCKET}", GONE, 0), ("stream=/run/dbus/system_bus_socket", DENIED, 0),
                        ("looks=/run/dbus", GONE, 0), ("looks=/run/systemd", GONE, 0), (f"looks=/run/user/{uid}", GONE, 0),
                        ("looks=/var/run/libvirt", GONE, 0), (f"stream={target.path}", DENIED, 0),
                        ("stream=/dev/log", DENIED, None), (f"looks={qemu}", GONE, DENIED),
@@ -152,10 +152,11 @@ def test_E9_1_no_socket_but_the_gates(tried, target):
 
 def test_the_log_is_left_where_journald_has_it(tried):
     """Below /run, which is taken away: sshd's process for the user logs what it refuses."""
-    log, aside, journald = pathlib.Path("/dev/log"), pathlib.Path("/dev/log.aside"), "/run/systemd/journal/dev-log"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(journald)
-        os.chmod(journald, 0o666)
+    log, aside, journald = pathlib.Path("/dev/log"), pathlib.Path("/dev/log.aside"), pathlib.Path("/run/systemd/journal/dev-log")
+    # It reads: after ten records that nobody reads whoever logs one more waits, usermod too.
+    reader = subprocess.Popen(["/usr/bin/python3", "-IS", vgtest.LIB / "syslog.py", "/var/log/journald.log", journald])
+    try:
+        wait_until(lambda: journald.exists() and journald.stat().st_mode & 0o666 == 0o666, what="a journald")
         log.rename(aside)
         log.symlink_to(journald)
         try:
@@ -164,7 +165,10 @@ def test_the_log_is_left_where_journald_has_it(tried):
         finally:
             log.unlink()
             aside.rename(log)
-            os.unlink(journald)
+    finally:
+        reader.kill()
+        reader.wait()
+        journald.unlink(missing_ok=True)
 
 
 def test_E9_3_no_file(tried):
@@ -267,7 +271,7 @@ def test_local_forward(way, bash, target, to):
     assert target.visits == 1
 
 
-@pytest.mark.parametrize("path", ["/run/libvirt/libvirt-sock-ro", "/run/dbus/system_bus_socket", "/run/virtgate/broker.sock"])
+@pytest.mark.parametrize("path", [f"{LIBVIRT_SOCKET}-ro", "/run/dbus/system_bus_socket", "/run/virtgate/broker.sock"])
 def test_local_forward_to_sockets_of_the_host(way, bash, path):
     for user, wanted in (("carol", "virtgate" not in path), ("alice", False)):
         port = free_port()
