@@ -12,6 +12,7 @@ import pwd
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -592,6 +593,10 @@ def test_E4_1_what_the_monitor_does_at_the_end(way, bash, place):
         path.touch()
     uid = pwd.getpwnam("alice").pw_uid
     size = wtmp.stat().st_size
+    wtmpdb = None
+    if b"libwtmpdb" in vgtest.run("ldd", "/usr/lib/openssh/sshd-session").stdout:
+        wtmpdb = pathlib.Path("/var/lib/wtmpdb/wtmp.db")
+        wtmpdb.parent.mkdir(exist_ok=True)
     other = f"session required pam_exec.so type=close_session /usr/bin/touch {place}/"
     with pam(stack(session=f"{other}above\nsession required {{}}\n{other}below")):
         with long_login(way) as (_, user_process):
@@ -604,6 +609,10 @@ def test_E4_1_what_the_monitor_does_at_the_end(way, bash, place):
     with lastlog.open("rb") as file:
         file.seek(uid * 292)
         assert b"127.0.0.1" in file.read(292)
+    if wtmpdb:
+        with contextlib.closing(sqlite3.connect(wtmpdb)) as database:
+            wait_until(lambda: database.execute("SELECT Logout FROM wtmp WHERE User = 'alice' AND TTY = ? AND Logout >= Login",
+                                                [terminal.removeprefix("/dev/")]).fetchall(), what="the logout in wtmpdb")
 
 
 # --- kernels that lack something -----------------------------------------------------------------------------------------
