@@ -134,6 +134,17 @@ static int names_libvirt(const char *path)
 static int enters(const char *path) { return result(chdir(path)); }
 static int unmounts(const char *path) { return result(umount2(path, MNT_DETACH)); }
 
+/* How many are open beside the first three. */
+static int descriptors(const char *unused)
+{
+    int n = 0;
+
+    (void)unused;
+    for (int fd = 3; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
 /* In a child; what exec said, or 0 when the program ended with status 0. */
 static int run(const char *program, char *const argv[])
 {
@@ -240,7 +251,7 @@ static const struct {
 #define A(name) { #name, name }
     A(tcp), A(tcp6), A(mptcp), A(fastopen), A(mptcp_fastopen), A(udp), A(udp6), A(listens), A(vsock), A(netlink), A(pair), A(tcp_odd),
     A(stream_odd), A(stream), A(seqpacket), A(datagram), A(abstract_stream), A(abstract_seqpacket), A(makes_socket), A(reads),
-    A(lists), A(writes), A(creates), A(folder), A(chmods), A(chmods_at), A(chmods_new), A(chowns), A(touches), A(marks), A(cuts), A(links), A(looks), A(names_libvirt), A(enters), A(unmounts), A(runs), A(by_loader),
+    A(lists), A(writes), A(creates), A(folder), A(chmods), A(chmods_at), A(chmods_new), A(chowns), A(touches), A(marks), A(cuts), A(links), A(looks), A(names_libvirt), A(enters), A(unmounts), A(descriptors), A(runs), A(by_loader),
     A(from_memory), A(io_uring), A(user_namespace), A(joins), A(keys), A(traces), A(signals), A(peeks), A(clone_namespace),
     A(clone3_namespace), A(i386), A(x32),
 };

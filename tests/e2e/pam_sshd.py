@@ -33,6 +33,7 @@ PermitUserRC yes
 PermitUserEnvironment yes
 GatewayPorts yes
 AllowAgentForwarding yes
+X11Forwarding yes
 AllowTcpForwarding yes
 AllowStreamLocalForwarding yes
 StreamLocalBindUnlink yes

@@ -344,6 +344,38 @@ def test_E9_4_tunnel(way, bash, mode, device):
             subprocess.run(["ip", "link", "del", device], check=True)
 
 
+@pytest.mark.parametrize("option", ["-X", "-Y"])
+def test_x11(way, bash, option):
+    if not shutil.which("xauth"):
+        pytest.skip("needs xauth")
+    before = listeners()
+    for user, wanted in (("carol", True), ("alice", False)):
+        screen = Way(way.port)
+        screen.env["DISPLAY"] = ":99"
+        with screen.running(user, 'echo "display:$DISPLAY"; read line', options=["-T", option]) as ssh:
+            said = vgtest.Stream(ssh.stdout.fileno(), ssh.stdin.fileno()).read_until(b"display:.*\n")
+            assert (b":10.0" in said) == wanted and bool(listeners() - before) == wanted, said
+
+
+def test_one_connection_for_many(tried, target, place):
+    """Commands and forwardings that come later on a connection are of the same process: it was confined before the first."""
+    control = place / "control"
+    attempts = [f"tcp={target.port}", "stream=/run/libvirt/libvirt-sock-ro", "runs=/bin/ls", "descriptors"]
+    for user, wanted in (("carol", ["0", "0", "0", "0"]), ("alice", [str(NO_FAMILY), str(DENIED), str(DENIED), "0"])):
+        master = ["-o", f"ControlPath={control}"]
+        with pam_sshd.login_shell(user, SHELL), tried.way.running(user, options=["-M", "-N", *master]) as ssh:
+            wait_until(control.exists, what="a connection")
+            for _ in range(3):
+                result = tried.way.run(user, " ".join(attempts), options=["-T", *master])
+                assert [line.rsplit(" ", 1)[1] for line in result.stdout.decode().splitlines()] == wanted, result
+            visits, port = target.visits, free_port()
+            forward = ["-O", "forward", "-L", f"127.0.0.1:{port}:127.0.0.1:{target.port}", *master]
+            assert tried.way.run(user, options=forward).rc == 0
+            assert fetch(port) == (BANNER if user == "carol" else b"") and target.visits == visits + (user == "carol")
+            ssh.terminate()
+            ssh.wait(20)
+
+
 def test_agent(way, bash):
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", "/run/vg-agent"], stdout=subprocess.DEVNULL)
     try:
@@ -398,7 +430,7 @@ def hostile_home(user, marks):
             (home / name).write_bytes(data) if data is not None else (home / name).unlink()
 
 
-@pytest.mark.parametrize("shell", [BASH, "/usr/bin/virtgate-shell"])
+@pytest.mark.parametrize("shell", [BASH, "/bin/sh", "/usr/bin/virtgate-shell"])
 def test_B7_1_B7_2_nothing_of_a_hostile_home_runs(way, place, shell):
     with hostile_home("carol", place):
         assert way.run("carol", "true").rc == 0
@@ -408,7 +440,7 @@ def test_B7_1_B7_2_nothing_of_a_hostile_home_runs(way, place, shell):
     for name in ran:
         (place / name).unlink()
     with hostile_home("alice", place), pam_sshd.login_shell("alice", shell):
-        for words, options in ((["info", "cards2"] if shell != BASH else ["virtgate-shell -c 'info cards2'"], ["-T"]),
+        for words, options in ((["info", "cards2"] if shell.startswith("/usr") else ["virtgate-shell -c 'info cards2'"], ["-T"]),
                                (["exit"], ["-tt"]), ([], ["-tt"])):
             result = way.run("alice", *words, options=options, stdin=b"exit\n")
             if options == ["-T"]:
@@ -416,6 +448,27 @@ def test_B7_1_B7_2_nothing_of_a_hostile_home_runs(way, place, shell):
         assert not {path.name for path in place.iterdir()} - {"preload.c"}
         # With a seat named, polkit would take her for somebody who sits at the machine; she does not reach it.
         assert b"refused" in way.run("alice", "echo > /dev/tcp/127.0.0.1/22 || echo refused").stdout if shell == BASH else True
+
+
+@pytest.mark.parametrize("user", ["carol", "alice"])
+def test_nothing_that_the_client_says_is_loaded(way, place, user):
+    """sshd takes every variable here, and the key's options have more."""
+    keys = pathlib.Path(f"/home/{user}/.ssh/authorized_keys")
+    before = keys.read_text()
+    library, mark = f"/home/{user}/preload.so", place / "said"
+    command = "virtgate-shell -c version; true"
+    with hostile_home(user, place), pam_sshd.login_shell(user, BASH):
+        for name in (".ssh/rc", ".ssh/environment", ".pam_environment", ".bashrc"):
+            pathlib.Path(f"/home/{user}", name).write_text("")
+        said = way.run(user, command, options=["-T", "-o", f"SetEnv=LD_PRELOAD={library} VG_MARK={mark}1"])
+        try:
+            keys.write_text(f'environment="LD_PRELOAD={library}",environment="VG_MARK={mark}2" {before}')
+            of_the_key = way.run(user, command)
+        finally:
+            keys.write_text(before)
+    assert said.rc == of_the_key.rc == 0
+    ran = {path.name for path in place.iterdir()} - {"preload.c"}
+    assert ran == ({"said1", "said2"} if user == "carol" else set()), (said, of_the_key)
 
 
 def test_bash_has_nothing_but_itself(way, bash):
@@ -538,6 +591,22 @@ def test_E5_1_E24_1_the_monitor_stays_as_it_was(way, bash):
     assert found == wanted
     assert {name for name in found["namespaces"] if found["namespaces"][name] != user["namespaces"][name]} == {"mnt", "net"}
     assert found["namespaces"]["mnt"] == os.readlink("/proc/self/ns/mnt")
+
+
+def test_nothing_is_left_in_the_users_process(way, bash):
+    """Descriptors, handlers of signals, umask, folder: as without the module, but for what confines it."""
+    with pam(stack(auth=None, account=None, session=None)), long_login(way) as (_, user_process):
+        wanted = picture(user_process)
+        shell_wanted = picture(children(user_process)[0])
+    with long_login(way) as (_, user_process):
+        found = picture(user_process)
+        shell_found = picture(children(user_process)[0])
+    for before, after in ((wanted, found), (shell_wanted, shell_found)):
+        for text in (before, after):
+            text["limits"] = re.sub(r"(?m)^Max core file size.*", "", text["limits"])
+            for name in ("namespaces", "NoNewPrivs", "Seccomp", "Seccomp_filters"):
+                del text[name]
+        assert after == before
 
 
 def test_E3_1_the_account_stage_changes_nothing(way, place):
