@@ -7,8 +7,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "setup/change.h"
+
 #define MODULE "pam_virtgate.so"
-#define MARK "# by virtgatectl setup"
+#define LOGINUID "pam_loginuid.so"
+#define MARK CHANGE_MARK
 
 static size_t line_length(const char *line)
 {
@@ -17,31 +20,65 @@ static size_t line_length(const char *line)
     return len + (line[len] == '\n');
 }
 
+/* A line, and those in which it goes on: a backslash at its end, but not behind a comment. */
+static size_t rule_length(const char *text)
+{
+    size_t len = 0;
+
+    for (;;) {
+        const char *line = text + len;
+        size_t whole = line_length(line), said = strcspn(line, "#\n");
+        len += whole;
+        if (whole == 0 || said == 0 || line[said] != '\n' || line[said - 1] != '\\')
+            return len;
+    }
+}
+
 /* --- reading --------------------------------------------------------------------------------------------------------- */
 
-/* Is the line a rule of this type ("auth"; NULL for any) that names the module (NULL for any)? */
-static bool is_rule(const char *line, const char *type, const char *module)
+/* The next word at *at, or what stands in brackets with them: its length. Blanks, and the ends of lines that go on, lie
+ * between words. */
+static size_t next_word(const char **at, size_t *left)
 {
-    char copy[512];
-    size_t len = strcspn(line, "\n#");
+    while (*left > 0 && strchr(" \t\n\\", **at)) {
+        ++*at;
+        --*left;
+    }
+    for (size_t i = 0; i < *left; i++)
+        if ((*at)[0] == '[' ? i > 0 && (*at)[i - 1] == ']' : strchr(" \t\n", (*at)[i]) || (*at)[i] == '#')
+            return i;
+    return *left;
+}
 
-    if (len >= sizeof copy)
+/* Is the rule (of that length, with the lines that it goes on in) one of this type ("auth"; NULL for any) and module (NULL
+ * for any; its file name)? */
+static bool is_rule(const char *rule, size_t left, const char *type, const char *module)
+{
+    const char *at = rule;
+    size_t len = next_word(&at, &left);
+
+    if (len == 0 || *at == '#')
         return false;
-    memcpy(copy, line, len);
-    copy[len] = '\0';
-    const char *word = copy + strspn(copy, " \t-");
-    size_t type_len = strcspn(word, " \t");
-    if (type_len == 0)
-        return false;
-    if (type && (strlen(type) != type_len || strncasecmp(word, type, type_len) != 0))
-        return false;
-    return !module || strstr(word, module);
+    if (type) {
+        bool quiet = *at == '-';
+        if (len - quiet != strlen(type) || strncasecmp(at + quiet, type, strlen(type)) != 0)
+            return false;
+    }
+    if (!module)
+        return true;
+    for (int i = 0; i < 2; i++) {
+        at += len;
+        left -= len;
+        len = next_word(&at, &left);
+    }
+    size_t tail = strlen(module);
+    return len >= tail && strncmp(at + len - tail, module, tail) == 0 && (len == tail || at[len - tail - 1] == '/');
 }
 
 static bool has_rule(const char *text, const char *type, const char *module)
 {
-    for (const char *line = text; *line; line += line_length(line))
-        if (is_rule(line, type, module))
+    for (const char *rule = text; *rule; rule += rule_length(rule))
+        if (is_rule(rule, rule_length(rule), type, module))
             return true;
     return false;
 }
@@ -52,7 +89,7 @@ static bool has_rule(const char *text, const char *type, const char *module)
 static void write_line(FILE *out, const char *line, size_t len)
 {
     static const char reads[] = "user_readenv=1";
-    const char *at = is_rule(line, NULL, "pam_env.so") ? memmem(line, len, reads, sizeof reads - 1) : NULL;
+    const char *at = is_rule(line, len, NULL, "pam_env.so") ? memmem(line, len, reads, sizeof reads - 1) : NULL;
 
     if (!at) {
         fwrite(line, 1, len, out);
@@ -64,25 +101,41 @@ static void write_line(FILE *out, const char *line, size_t len)
     fwrite(line + head + 1, 1, len - head - 1, out);
 }
 
+static void put_line(FILE *out, const char *type, const char *control, const char *module)
+{
+    fprintf(out, "%-10s %-12s %s " MARK "\n", type, control, module);
+}
+
+/* Before the first rule: what is not there yet and does not go behind another line. */
+static void write_first(FILE *out, const char *text)
+{
+    if (!has_rule(text, "auth", MODULE))
+        put_line(out, "auth", "optional", MODULE);
+    if (!has_rule(text, "account", MODULE))
+        put_line(out, "account", "required", MODULE);
+    if (has_rule(text, "session", MODULE) || has_rule(text, "session", LOGINUID))
+        return;
+    /* An included file may have it as well; the second time it changes nothing. */
+    put_line(out, "session", "required", LOGINUID);
+    put_line(out, "session", "required", MODULE);
+}
+
 static void write_all(FILE *out, const char *text)
 {
-    bool auth = has_rule(text, "auth", MODULE), account = has_rule(text, "account", MODULE);
     bool session = has_rule(text, "session", MODULE), begun = false;
 
-    for (const char *line = text; *line; line += line_length(line)) {
-        if (!begun && is_rule(line, NULL, NULL)) {
+    for (const char *rule = text; *rule; rule += rule_length(rule)) {
+        size_t len = rule_length(rule);
+        if (!begun && is_rule(rule, len, NULL, NULL)) {
             begun = true;
-            if (!auth)
-                fputs("auth       optional     " MODULE " " MARK "\n", out);
-            if (!account)
-                fputs("account    required     " MODULE " " MARK "\n", out);
+            write_first(out, text);
         }
-        write_line(out, line, line_length(line));
-        if (!session && is_rule(line, "session", "pam_loginuid.so")) {
+        write_line(out, rule, len);
+        if (!session && is_rule(rule, len, "session", LOGINUID)) {
             session = true;
-            if (line[line_length(line) - 1] != '\n')
+            if (rule[len - 1] != '\n')
                 fputc('\n', out);
-            fputs("session    required     " MODULE " " MARK "\n", out);
+            put_line(out, "session", "required", MODULE);
         }
     }
 }
@@ -91,7 +144,7 @@ int pam_edit(const char *text, char **ret)
 {
     size_t len;
 
-    if (!has_rule(text, "session", MODULE) && !has_rule(text, "session", "pam_loginuid.so"))
+    if (!has_rule(text, NULL, NULL))
         return -EINVAL;
     char *made = NULL;
     FILE *out = open_memstream(&made, &len);
