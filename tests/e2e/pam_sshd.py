@@ -186,16 +186,22 @@ def set_passwords(*users):
     subprocess.run(["chpasswd", "-c", "SHA512"], input="".join(f"{user}:{PASSWORD}\n" for user in users).encode(), check=True)
 
 
+def new_key(path):
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return pathlib.Path(path)
+
+
+def certify(folder, name, *options):
+    """A private key of that name beside its certificate of the folder's CA."""
+    key = new_key(pathlib.Path(folder, name))
+    subprocess.run(["ssh-keygen", "-q", "-s", f"{folder}/ca", "-I", f"of {name}", *options, f"{key}.pub"], check=True)
+    return key
+
+
 def certificates(folder, *users):
     """{user: private key beside its certificate}, and sshd's line that trusts them."""
-    keys = {}
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/ca"], check=True)
-    for user in users:
-        key = pathlib.Path(folder, user)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-        subprocess.run(["ssh-keygen", "-q", "-s", f"{folder}/ca", "-I", f"of {user}", "-n", user, f"{key}.pub"], check=True)
-        keys[user] = key
-    return keys, f"TrustedUserCAKeys {folder}/ca.pub\n"
+    new_key(f"{folder}/ca")
+    return {user: certify(folder, user, "-n", user) for user in users}, f"TrustedUserCAKeys {folder}/ca.pub\n"
 
 
 @contextlib.contextmanager
