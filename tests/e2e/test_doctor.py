@@ -92,6 +92,11 @@ def program(path):
         yield
 
 
+def no_crontabs(*more):
+    """Where there is a cron, it is everybody's who is not in this file."""
+    return text_of("/etc/cron.deny", "".join(f"{user}\n" for user in (*grp.getgrnam(conf.GROUP).gr_mem, *more)))
+
+
 def pam_in_order():
     """The stack as Debian has it, the module's lines where they belong, and no ~/.pam_environment."""
     text = re.sub(r"(?m)^.*pam_virtgate.*\n", "", PAM.read_text()).replace(" user_readenv=1", "")
@@ -112,8 +117,7 @@ def in_order():
         stack.enter_context(text_of(SYNCHRONIZED, ""))
         for image in IMAGES.glob("*.img"):
             stack.enter_context(mode_of(image, 0o600))
-        # Where there is a cron, it is everybody's.
-        stack.enter_context(text_of("/etc/cron.deny", "".join(f"{user}\n" for user in grp.getgrnam(conf.GROUP).gr_mem)))
+        stack.enter_context(no_crontabs())
         yield
 
 
@@ -741,8 +745,7 @@ def test_many_members():
     text = {path: pathlib.Path(path).read_text() for path in ("/etc/passwd", "/etc/group")}
     gid = grp.getgrnam(conf.GROUP).gr_gid
     lines = "".join(f"{name}:x:{50000 + n}:{gid}::/nonexistent:{conf.GATE}\n" for n, name in enumerate(names))
-    denied = pathlib.Path("/etc/cron.deny").read_text() + "".join(f"{name}\n" for name in names)
-    with text_of("/etc/passwd", text["/etc/passwd"] + lines), text_of("/etc/cron.deny", denied):
+    with text_of("/etc/passwd", text["/etc/passwd"] + lines), no_crontabs(*names):
         start = time.monotonic()
         doors = doctor()
         took = time.monotonic() - start

@@ -360,7 +360,7 @@ def test_x11(way, bash, option):
 def test_one_connection_for_many(tried, target, place):
     """Commands and forwardings that come later on a connection are of the same process: it was confined before the first."""
     control = place / "control"
-    attempts = [f"tcp={target.port}", "stream=/run/libvirt/libvirt-sock-ro", "runs=/bin/ls", "descriptors"]
+    attempts = [f"tcp={target.port}", f"stream={LIBVIRT_SOCKET}-ro", "runs=/bin/ls", "descriptors"]
     for user, wanted in (("carol", ["0", "0", "0", "0"]), ("alice", [str(NO_FAMILY), str(DENIED), str(DENIED), "0"])):
         master = ["-o", f"ControlPath={control}"]
         with pam_sshd.login_shell(user, SHELL), tried.way.running(user, options=["-M", "-N", *master]) as ssh:

@@ -83,6 +83,7 @@ def mended():
         stack.enter_context(doc.text_of(doc.SYNCHRONIZED, ""))
         for image in doc.IMAGES.glob("*.img"):
             stack.enter_context(doc.mode_of(image, 0o600))
+        stack.enter_context(doc.no_crontabs())
         yield
 
 
