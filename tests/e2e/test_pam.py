@@ -539,6 +539,15 @@ def test_E25_1_others_services_are_not_touched():
             assert pamtester(user, "acct_mgmt", "open_session").rc == 0
 
 
+def test_what_the_module_brings_into_sshd():
+    """Its entry points alone: a name more could take the place of one of sshd's. And no library that starts threads or talks."""
+    module, = pathlib.Path("/usr/lib").glob(f"*/security/{pam_sshd.MODULE}")
+    names = [line.split()[-1] for line in vgtest.run("nm", "-D", "--defined-only", module).stdout.decode().splitlines()]
+    assert names == [f"pam_sm_{stage}" for stage in ("acct_mgmt", "authenticate", "close_session", "open_session", "setcred")]
+    needed = re.findall(r"NEEDED.*\[(\w+)", vgtest.run("readelf", "-d", module).stdout.decode())
+    assert set(needed) <= {"libinih", "libmd", "libseccomp", "libpam", "libc"}
+
+
 def test_the_broker_cuts_what_the_acl_now_wants_confined(ways):
     with pam(stack(auth=None, account=None, session=None)), vgtest.acl(GRANT):
         mark = log_mark()
