@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "doctor/doctor.h"
 
+#include <unistd.h>
+
+bool doctor_has_systemd(void)
+{
+    return access("/run/systemd/system", F_OK) == 0;
+}
+
 int doctor_examine(struct doors *doors)
 {
     struct members members;

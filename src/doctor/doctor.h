@@ -39,6 +39,9 @@ void doors_displays(struct doors *doors);
 void doors_files(struct doors *doors);
 void doors_host(struct doors *doors, const struct members *members);
 
+/* Is this host started and run by systemd? Mends differ. */
+bool doctor_has_systemd(void);
+
 /* The gate's first words to one of the members who asks it from outside of any login: its exit status, or -errno, with one
  * line in *ret (the caller's, perhaps NULL). There is a member. */
 int doctor_ask_gate(const struct members *members, char **ret);

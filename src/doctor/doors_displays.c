@@ -8,12 +8,41 @@
 
 #include "doctor/doctor.h"
 #include "doctor/listeners.h"
+#include "host/lock.h"
 #include "host/qemu_conf.h"
 
 struct found {
     struct door *loopback, *public, *sockets, *monitor;
-    uid_t qemu; /* root, if none is known */
+    uid_t qemu;                       /* root, if none is known */
+    struct qemu_conf conf;            /* the ports that the host lock closes by itself */
+    struct lock outside;              /* those of running machines that it does not */
 };
+
+/* Which ports a machine has that the host lock has to be told of. */
+static void note_port(struct found *found, uint16_t port)
+{
+    const struct port_range *d = &found->conf.display, *w = &found->conf.websocket;
+
+    if ((port < d->first || port > d->last) && (port < w->first || port > w->last))
+        lock_add_ports(&found->outside, (struct port_range){ port, port });
+}
+
+/* All of them at once: with one alone the next would be open. */
+static void mend_ports(const struct found *found)
+{
+    struct door *door = found->loopback;
+    size_t n;
+
+    if (door->state == DOOR_CLOSED)
+        return;
+    n = (size_t)snprintf(door->mend, sizeof door->mend, "virtgatectl firewall on");
+    for (size_t i = 0; i < found->outside.n_ports && n + 32 < sizeof door->mend; i++) {
+        const struct port_range *range = &found->outside.ports[i];
+        n += (size_t)snprintf(door->mend + n, sizeof door->mend - n, "%s%u", i ? "," : " --ports ", range->first);
+        if (range->last != range->first)
+            n += (size_t)snprintf(door->mend + n, sizeof door->mend - n, "-%u", range->last);
+    }
+}
 
 static bool is_of(const struct listener *listener, const ino_t *sockets, size_t n)
 {
@@ -25,8 +54,6 @@ static bool is_of(const struct listener *listener, const ino_t *sockets, size_t 
 
 static void examine_tcp(struct found *found, const struct qemu *qemu, const struct listener *listener)
 {
-    char mend[DOOR_TEXT_SIZE];
-
     if (!listener_is_loopback(listener))
         door_open(found->public, "in the machine's XML: <listen type='none'/> for its display, or 127.0.0.1",
                   "%s listens on %s port %u, which other hosts can reach", qemu->name, listener->address,
@@ -37,16 +64,14 @@ static void examine_tcp(struct found *found, const struct qemu *qemu, const stru
                   listener->port);
         return;
     }
-    /* With the ports that are its own business, --ports has to be given. */
-    snprintf(mend, sizeof mend, "virtgatectl firewall on (with --ports %u if that alone does not do), or "
-             "<listen type='none'/>", listener->port);
+    note_port(found, listener->port);
     switch (probe_tcp(&probe_nobody, listener_reach(listener), listener->port)) {
     case PROBE_REACHED:
-        door_open(found->loopback, mend, "port %u of %s takes connections of every account of this host",
+        door_open(found->loopback, "", "port %u of %s takes connections of every account of this host",
                   listener->port, qemu->name);
         break;
     case PROBE_UNCLEAR:
-        door_unknown(found->loopback, mend, "port %u of %s neither takes nor refuses a connection", listener->port,
+        door_unknown(found->loopback, "", "port %u of %s neither takes nor refuses a connection", listener->port,
                      qemu->name);
         break;
     case PROBE_REFUSED:
@@ -116,16 +141,14 @@ static bool is_noted(pid_t pid)
     return found;
 }
 
-static uid_t qemu_account(void)
+static uid_t qemu_account(const struct qemu_conf *conf)
 {
     static const char *const usual[] = { "libvirt-qemu", "qemu", NULL };
-    char why[QEMU_CONF_WHY_SIZE];
-    struct qemu_conf conf;
     const struct passwd *account = NULL;
 
-    if (qemu_conf_read(&conf, why) == 0 && conf.user[0]) {
-        account = getpwnam(conf.user);
-        return account ? account->pw_uid : (uid_t)strtoul(conf.user + (conf.user[0] == '+'), NULL, 10);
+    if (conf->user[0]) {
+        account = getpwnam(conf->user);
+        return account ? account->pw_uid : (uid_t)strtoul(conf->user + (conf->user[0] == '+'), NULL, 10);
     }
     for (size_t i = 0; !account && usual[i]; i++)
         account = getpwnam(usual[i]);
@@ -156,13 +179,18 @@ static void visit(void *context, const struct process *process)
 void doors_displays(struct doors *doors)
 {
     static const char *const names[] = { "qemu-system-", "qemu-kvm", "kvm", NULL };
+    char why[QEMU_CONF_WHY_SIZE];
     struct found found = {
-        .qemu = qemu_account(),
         .loopback = door_add(doors, "displays.loopback", "no port of a running machine is open to uid 65534"),
         .public = door_add(doors, "displays.public", "no running machine listens where other hosts can reach it"),
         .sockets = door_add(doors, "displays.sockets", "no socket of a running machine is open to uid 65534"),
         .monitor = door_add(doors, "displays.monitor", "no running machine has a monitor or a debugger on TCP"),
     };
 
+    /* What is wrong with the file is for host.firewall to say. */
+    if (qemu_conf_read(&found.conf, why) < 0)
+        qemu_conf_parse("", 0, &found.conf, why);
+    found.qemu = qemu_account(&found.conf);
     process_each(names, visit, &found);
+    mend_ports(&found);
 }

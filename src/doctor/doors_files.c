@@ -38,7 +38,7 @@ static void examine_broker_socket(struct door *door)
         door_open(door, "chown root:root " VG_RUNDIR "; chmod 0755 " VG_RUNDIR,
                   VG_RUNDIR " is not root's alone, so somebody else can put a socket there");
     if (probe_unix(&probe_nobody, path, SOCK_SEQPACKET) == PROBE_REACHED)
-        door_open(door, "chmod 0660 " VG_RUNDIR "/broker.sock; with systemd, SocketMode=0660 of virtgated.socket",
+        door_open(door, "chmod 0660 " VG_RUNDIR "/broker.sock",
                   "every account of this host can connect to %s", path);
 }
 
@@ -47,7 +47,8 @@ static void examine_program(struct door *door, const char *path)
     char mend[DOOR_TEXT_SIZE];
     struct stat st;
 
-    snprintf(mend, sizeof mend, "install virtgate again; chown root:root %s; chmod 0755 %s", path, path);
+    snprintf(mend, sizeof mend, "chown root:root %s && chmod 0755 %s, and install virtgate again: it may be another program",
+             path, path);
     if (stat(path, &st) < 0)
         door_open(door, mend, "%s: %s", path, strerror(errno));
     else if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))

@@ -37,7 +37,9 @@ static int listen_at(const char *host, uint16_t port)
 
 static void examine_range(struct door *door, const char *host, struct port_range range)
 {
-    static const char mend[] = "virtgatectl firewall on; at every start: systemctl enable virtgate-firewall";
+    /* A unit that is active already, though its table is gone, is not started again. */
+    const char *mend = doctor_has_systemd() ? "systemctl enable virtgate-firewall; systemctl restart virtgate-firewall"
+                                            : "virtgatectl firewall on";
 
     for (unsigned port = range.last; port >= range.first && port + 100 > range.last; port--) {
         FD_AUTO fd = listen_at(host, (uint16_t)port);
@@ -66,8 +68,7 @@ static void examine_firewall(struct door *door)
     examine_range(door, "127.0.0.1", conf.websocket);
     examine_range(door, "::1", conf.display);
     examine_range(door, "::1", conf.websocket);
-    if (access("/run/systemd/system", F_OK) == 0 &&
-        access("/etc/systemd/system/multi-user.target.wants/virtgate-firewall.service", F_OK) < 0)
+    if (doctor_has_systemd() && access("/etc/systemd/system/multi-user.target.wants/virtgate-firewall.service", F_OK) < 0)
         door_unknown(door, "systemctl enable virtgate-firewall", "it is on, and will not be after the next start");
 }
 

@@ -2,10 +2,13 @@
 /* libvirt.*: who may speak to libvirt, by speaking to it: connect, ask how to authenticate, do that, open. */
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -29,42 +32,53 @@
 
 enum said { SAID_OPEN = 10, SAID_CLOSED, SAID_UNCLEAR };
 
-/* A call without arguments. The reply with its header in words, *ok when it is no error; false when none came. */
-static bool call(int fd, uint32_t procedure, uint32_t words[static 64], bool *ok)
+/* Nobody took us, or nobody spoke, for as long as we had patience: that is no "no". */
+static enum said silence(void)
+{
+    return errno == EAGAIN || errno == EINPROGRESS || errno == ETIMEDOUT ? SAID_UNCLEAR : SAID_CLOSED;
+}
+
+/* A call without arguments. SAID_OPEN: the reply with its header is in words, and *ok when it is no error. Who hangs up has
+ * said no; so has a TLS port. */
+static enum said call(int fd, uint32_t procedure, uint32_t words[static 64], bool *ok)
 {
     const uint32_t head[HEAD_WORDS] = { htonl(sizeof head), htonl(PROGRAM), htonl(1), htonl(procedure), 0, htonl(1) };
     size_t have = 0, want = sizeof head;
 
-    if (io_write_all(fd, head, sizeof head) < 0)
-        return false;
+    int r = io_write_all(fd, head, sizeof head);
+    if (r < 0) {
+        errno = -r;
+        return silence();
+    }
     while (have < want) {
         ssize_t n = read(fd, (char *)words + have, want - have);
         if (n <= 0)
-            return false;
+            return n == 0 ? SAID_CLOSED : silence();
         have += (size_t)n;
         /* What is longer than the room is an error's text, and nothing is asked after that. */
         if (have >= sizeof *words && ntohl(words[0]) > want)
             want = ntohl(words[0]) < 64 * sizeof *words ? ntohl(words[0]) : 64 * sizeof *words;
     }
     *ok = words[HEAD_WORDS - 1] == 0;
-    return true;
+    return SAID_OPEN;
 }
 
-/* May whoever made this connection go on? Who hangs up has said no; so has a TLS port. */
+/* May whoever made this connection go on? */
 static enum said ask(int fd)
 {
     uint32_t words[64] = { 0 };
     bool ok;
+    enum said said = call(fd, PROC_AUTH_LIST, words, &ok);
 
-    if (!call(fd, PROC_AUTH_LIST, words, &ok))
-        return SAID_CLOSED;
+    if (said != SAID_OPEN)
+        return said;
     if (!ok || ntohl(words[HEAD_WORDS]) == 0)
         return SAID_UNCLEAR;
     switch (ntohl(words[HEAD_WORDS + 1])) {
     case AUTH_NONE:
         return SAID_OPEN;
     case AUTH_POLKIT:
-        return !call(fd, PROC_AUTH_POLKIT, words, &ok) ? SAID_UNCLEAR : ok ? SAID_OPEN : SAID_CLOSED;
+        return call(fd, PROC_AUTH_POLKIT, words, &ok) != SAID_OPEN ? SAID_UNCLEAR : ok ? SAID_OPEN : SAID_CLOSED;
     default:
         return SAID_CLOSED; /* SASL: a password is asked for */
     }
@@ -87,7 +101,7 @@ static int ask_unix(const void *arg)
         return SAID_UNCLEAR;
     set_patience(fd);
     if (connect(fd, (const struct sockaddr *)name, sizeof *name) < 0)
-        return SAID_CLOSED;
+        return (int)silence();
     return (int)ask(fd);
 }
 
@@ -103,13 +117,13 @@ static int ask_tcp(const void *arg)
     if (inet_pton(AF_INET, listener_reach(listener), &name.sin_addr) != 1)
         name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (connect(fd, (const struct sockaddr *)&name, sizeof name) < 0)
-        return SAID_CLOSED;
+        return (int)silence();
     return (int)ask(fd);
 }
 
 /* --- its sockets ------------------------------------------------------------------------------------------------- */
 
-/* The daemon of libvirt-sock, virtqemud-sock-ro and the like. */
+/* The daemon of libvirt-sock, virtqemud-sock and the like. */
 static void daemon_of(const char *socket_name, char ret[static 64])
 {
     int len = (int)strcspn(socket_name, "-");
@@ -117,19 +131,32 @@ static void daemon_of(const char *socket_name, char ret[static 64])
     snprintf(ret, 64, "%.*s%s", len, socket_name, strncmp(socket_name, "libvirt-", 8) == 0 ? "d" : "");
 }
 
-static void mend_of(bool is_readonly, const char *socket_name, char ret[static DOOR_TEXT_SIZE])
+/* For everybody. */
+static void mend_socket(char *mend, size_t size, const char *path, bool is_readonly)
 {
     char daemon[64];
 
-    daemon_of(socket_name, daemon);
+    daemon_of(strrchr(path, '/') + 1, daemon);
     if (is_readonly)
-        snprintf(ret, DOOR_TEXT_SIZE, "cp -r /usr/share/virtgate/systemd/. /etc/systemd/system/; systemctl daemon-reload; "
-                 "systemctl restart 'libvirtd-ro.socket' 'virt*d-ro.socket'; "
-                 "without systemd, unix_sock_ro_perms = \"0770\" in %s.conf", daemon);
+        snprintf(mend, size, "virtgatectl setup");
+    else if (doctor_has_systemd())
+        snprintf(mend, size, "chmod 0770 %s; for good: SocketMode=0660 and SocketGroup=libvirt in %s.socket", path, daemon);
     else
-        snprintf(ret, DOOR_TEXT_SIZE, "in %s.conf: unix_sock_group = \"libvirt\", unix_sock_rw_perms = \"0770\", or "
-                 "auth_unix_rw = \"polkit\"; with systemd, SocketMode=0660 and SocketGroup=libvirt of %s.socket",
-                 daemon, daemon);
+        snprintf(mend, size, "chmod 0770 %s; for good: unix_sock_group = \"libvirt\" and unix_sock_rw_perms = \"0770\" in %s.conf",
+                 path, daemon);
+}
+
+/* For one of the gate's users, who may what others may not. */
+static void mend_member(char *mend, size_t size, const char *path, const struct member *member)
+{
+    char word[DOOR_WORD_SIZE];
+    struct stat st;
+    const struct group *group = stat(path, &st) == 0 ? getgrgid(st.st_gid) : NULL;
+
+    snprintf(mend, size, "take %s out of what lets them connect", member->name);
+    for (size_t i = 0; group && i < member->as.n_groups; i++)
+        if (member->as.groups[i] == group->gr_gid)
+            snprintf(mend, size, "gpasswd -d %s %s", door_word(word, member->name), group->gr_name);
 }
 
 static void examine_socket(struct door *door, const char *mend, const char *path, const struct probe_as *as,
@@ -169,10 +196,12 @@ static void examine_sockets(struct door *readonly, struct door *readwrite, const
             continue;
         snprintf(path, sizeof path, FOLDER "/%s", entry->d_name);
         struct door *door = is_readonly ? readonly : readwrite;
-        mend_of(is_readonly, entry->d_name, mend);
+        mend_socket(mend, sizeof mend, path, is_readonly);
         examine_socket(door, mend, path, &probe_nobody, "every account of this host");
-        for (size_t i = 0; i < members->n && door->state == DOOR_CLOSED; i++)
+        for (size_t i = 0; i < members->n && door->state == DOOR_CLOSED; i++) {
+            mend_member(mend, sizeof mend, path, &members->list[i]);
             examine_socket(door, mend, path, &members->list[i].as, members->list[i].name);
+        }
     }
     if (folder)
         closedir(folder);

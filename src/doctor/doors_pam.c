@@ -61,11 +61,12 @@ static void examine(struct door *module, struct door *environment, enum pam_type
         return;
     }
     if (!pam_stack_asks_us(stack, type, why))
-        door_open(module, mends[type], "%s", why);
+        door_open(module, pam_stack_ours(stack) ? mends[type] : "virtgatectl setup", "%s", why);
     if ((line = pam_stack_ours(stack)))
         examine_file(module, line);
     if ((line = pam_stack_readenv(stack))) {
-        snprintf(mend, sizeof mend, "take user_readenv out of " VG_PAM_DIR "/%s, line %u", line->file, line->line);
+        snprintf(mend, sizeof mend, "sed -i --follow-symlinks '%us/user_readenv=[0-9]*/user_readenv=0/g' %s%s", line->line,
+                 line->file[0] == '/' ? "" : VG_PAM_DIR "/", line->file);
         door_open(environment, mend, "%s:%u has a login read ~/.pam_environment, by which users set LD_PRELOAD",
                   line->file, line->line);
     }
@@ -104,8 +105,7 @@ static void examine_confined(struct door *door, const struct door *module, const
     else
         door_open(door, policy_settings(policy)->confined_is_set
                             ? "write confined = required where the ACL has confined = optional; virtgatectl reload"
-                            : "write confined = required into [gate] of " VG_SYSCONFDIR "/virtgate.ini, or let "
-                              "virtgatectl setup do it; virtgatectl reload",
+                            : "virtgatectl setup",
                   "confined = required is not set: a login past a line of PAM, cron or another sshd is served");
     policy_errors_free(&errors);
     policy_free(policy);

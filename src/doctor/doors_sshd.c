@@ -218,15 +218,16 @@ static void tell(const struct examination *e, const char *who, const struct sshd
         return;
     }
     scan(e->server->main, 0, seek, &place);
-    if (!place.have_ours)
+    if (access(VG_SSHD_DROPIN, F_OK) < 0)
+        snprintf(mend, sizeof mend, "virtgatectl setup");
+    else if (!place.have_ours)
         snprintf(mend, sizeof mend, "have %s include " VG_SSHD_DROPIN " before anything else, and reload sshd",
                  e->server->main);
     else if (place.text[0])
         snprintf(mend, sizeof mend, "%s comes first and wins; take it out, or exempt group %s, and reload sshd",
                  place.text, VG_GATE_GROUP);
     else
-        snprintf(mend, sizeof mend, "put %s back as virtgate has it, with \"%s %s\", and reload sshd", VG_SSHD_DROPIN,
-                 fault->keyword, fault->wanted);
+        snprintf(mend, sizeof mend, "virtgatectl setup");
     door_open(door, mend, "sshd has %s %s for %s, expected %s", fault->keyword,
               fault->value[0] ? fault->value : "unset", who, fault->wanted);
 }
@@ -367,7 +368,7 @@ static void examine_loaded(struct door *door, const struct server *server)
     if (text && strtol(text, NULL, 10) == server->pid && stat(path, &st) == 0 &&
         (server->changed.tv_sec > st.st_mtim.tv_sec ||
          (server->changed.tv_sec == st.st_mtim.tv_sec && server->changed.tv_nsec > st.st_mtim.tv_nsec))) {
-        snprintf(mend, sizeof mend, "sshd -t && systemctl reload ssh (or kill -HUP %ld)", (long)server->pid);
+        snprintf(mend, sizeof mend, "sshd -t && kill -HUP %ld", (long)server->pid);
         door_unknown(door, mend, "%s was changed after sshd had read it", server->newest);
     }
     free(text);
@@ -376,7 +377,7 @@ static void examine_loaded(struct door *door, const struct server *server)
 static void examine_others(struct door *door)
 {
     if (access("/etc/ssh/sshrc", F_OK) == 0)
-        door_open(door, "remove /etc/ssh/sshrc, or have it end at once for group " VG_GATE_GROUP,
+        door_open(door, "rm /etc/ssh/sshrc, or have it end at once for group " VG_GATE_GROUP,
                   "/etc/ssh/sshrc runs as the user before the gate does");
 }
 

@@ -2,6 +2,7 @@
 """virtgatectl doctor: all doors closed on a host that is in order; each planted mistake opens its door and no other, and the
 line says what it is."""
 import contextlib
+import errno
 import grp
 import json
 import os
@@ -10,6 +11,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -66,7 +68,7 @@ def text_of(path, text, age=True):
         yield path
     finally:
         if before is None:
-            path.unlink()
+            path.unlink(missing_ok=True)
         else:
             path.write_bytes(before)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -136,7 +138,7 @@ def test_text():
         out = subprocess.run([CTL, "doctor"], capture_output=True, text=True, timeout=60)
     assert out.returncode == OPEN
     assert [line for line in out.stdout.splitlines() if not line.startswith("closed ")] == [
-        "OPEN     sshd.rc             /etc/ssh/sshrc runs as the user before the gate does; mend: remove "
+        "OPEN     sshd.rc             /etc/ssh/sshrc runs as the user before the gate does; mend: rm "
         "/etc/ssh/sshrc, or have "
         "it end at once for group virtgate-users"]
 
@@ -156,20 +158,43 @@ def test_it_leaves_nothing_behind():
 
 # --- mistakes ------------------------------------------------------------------------------------------------------
 
-def planted(doors, *said, state="open", mend=""):
-    """A mistake is a context manager. doors: what it opens, all of it; said: patterns of the lines' texts, in any."""
+SETUP_KEEPS = pathlib.Path("/var/lib/virtgate/setup")
+
+
+def green(doors):
+    states = doctor()
+    return all(states[door]["state"] == "closed" for door in doors)
+
+
+def follow_mend(doors, found, command):
+    """What the line says, word by word, with the mistake still there."""
+    mend = re.search(command, found[min(doors)]["mend"])[0]
+    try:
+        done = subprocess.run(["bash", "-c", mend], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, (mend, done)
+        # sshd takes its time to read its files.
+        vgtest.wait_until(lambda: green(doors), 30, f"closed doors after {mend!r}; now {red()}")
+    finally:
+        shutil.rmtree(SETUP_KEEPS, ignore_errors=True)
+
+
+def planted(doors, *said, state="open", mend=None):
+    """A mistake is a context manager. doors: what it opens, all of it; said: patterns of the lines' texts, in any; mend: what
+    of the mend is a command that closes the door."""
     def decorate(mistake):
         def test(place):
             # Accounts and groups are named in the mistakes; a folder is there for who wants one.
             plant = contextlib.contextmanager(mistake)
             with plant(place) if mistake.__code__.co_argcount else plant():
                 found = red(state)
-            assert set(found) == set(doors), found
-            text = "\n".join(f"{door['why']} | {door['mend']}" for door in found.values())
-            for pattern in said:
-                assert re.search(pattern, text), text
-            assert all(door["mend"] for door in found.values()), found
-            assert doctor()[min(doors)]["state"] == "closed"    # and it closes again
+                assert set(found) == set(doors), found
+                text = "\n".join(f"{door['why']} | {door['mend']}" for door in found.values())
+                for pattern in said:
+                    assert re.search(pattern, text), text
+                assert all(door["mend"] for door in found.values()), found
+                if mend:
+                    follow_mend(doors, found, mend)
+            assert green(doors)     # and it closes again
         test.__name__, test.__doc__ = mistake.__name__, mistake.__doc__
         return test
     return decorate
@@ -180,7 +205,7 @@ def early(text):
     return text_of(conf.DROPINS / "00-local.conf", text)
 
 
-@planted(SSHD_LOST, r"include /etc/ssh/sshd_config.d/05-virtgate.conf before anything")
+@planted(SSHD_LOST, mend="^virtgatectl setup$")
 def test_drop_in_lost():
     ours = conf.DROPINS / conf.OURS
     ours.rename(ours.with_suffix(".off"))
@@ -239,7 +264,7 @@ def test_tunnel():
         yield
 
 
-@planted({"sshd.forwarding"}, "allowagentforwarding yes")
+@planted({"sshd.forwarding"}, "allowagentforwarding yes", mend="^virtgatectl setup$")
 def test_keyword_taken_out_of_the_drop_in():
     """DisableForwarding alone stands, and has missed features in every release."""
     ours = conf.DROPINS / conf.OURS
@@ -300,13 +325,13 @@ def test_second_sshd(place):
         yield
 
 
-@planted({"sshd.loaded"}, "00-local.conf was changed after sshd had read it", "kill -HUP", state="unknown")
+@planted({"sshd.loaded"}, "00-local.conf was changed after sshd had read it", state="unknown", mend="^sshd -t && kill -HUP [0-9]+$")
 def test_not_reloaded():
     with text_of(conf.DROPINS / "00-local.conf", "# nothing\n", age=False):
         yield
 
 
-@planted({"sshd.rc"})
+@planted({"sshd.rc"}, mend="^rm /etc/ssh/sshrc")
 def test_sshrc():
     with text_of("/etc/ssh/sshrc", "touch /tmp/x\n"):
         yield
@@ -344,19 +369,87 @@ def test_program_that_only_looks_like_sshd(place):
         fake.wait()
 
 
+def posing_as(place, name, title, code):
+    """carol's own program of that name and title, which runs this Python code."""
+    program = place / name
+    shutil.copy(os.path.realpath("/usr/bin/python3"), program)
+    carol = pwd.getpwnam("carol")
+    return subprocess.Popen([title, "-IS", "-c", code], executable=program, user=carol.pw_uid, group=carol.pw_gid,
+                            extra_groups=[], stdout=subprocess.PIPE)
+
+
+LISTEN = """if True:
+    import socket, time
+    ports = [socket.create_server((host, 0), backlog=0) for host in ("0.0.0.0", "127.0.0.1") for _ in range(20)]
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("name", ["qemu-system-x86_64", "libvirtd", "dropbear"])
+def test_program_that_only_looks_like_a_daemon(place, name):
+    """What carol's own program listens on is her own business; doctor neither waits for it nor says a word of hers."""
+    fake = posing_as(place, name, name, LISTEN)
+    try:
+        assert fake.stdout.readline() == b"ready\n"
+        assert red() == {} and red("unknown") == {}
+    finally:
+        fake.kill()
+        fake.communicate()
+
+
+@contextlib.contextmanager
+def accounts_named(*names):
+    """Under the gate, with bash; as a directory may have them."""
+    gid = grp.getgrnam(conf.GROUP).gr_gid
+    lines = "".join(f"{name}:x:{51000 + n}:{gid}::/nonexistent:/bin/bash\n" for n, name in enumerate(names))
+    with text_of("/etc/passwd", pathlib.Path("/etc/passwd").read_text() + lines):
+        yield
+
+
+def test_names_that_a_shell_would_take_for_more(place):
+    """A mend is there to be pasted, and a line is one line."""
+    with accounts_named(f"vg;touch {place}/mark;", "vg$(id)\x1b[2J"):
+        out = subprocess.run([CTL, "doctor"], capture_output=True, text=True, timeout=60)
+        door = doctor()["accounts.shell"]
+    assert (door["mend"], door["more"]) == (f"virtgatectl adduser 'vg;touch {place}/mark;'", 1)
+    assert subprocess.run(["sh", "-c", door["mend"]], capture_output=True).returncode == 67 and not (place / "mark").exists()
+    assert "\x1b" not in out.stdout and len(out.stdout.splitlines()) == len(doctor())
+
+
+@planted({"sshd.config"}, "cannot be asked about an account named vg,addr=10.0.0.1", state="unknown")
+def test_name_that_sshd_would_take_for_more():
+    with accounts_named("vg,addr=10.0.0.1"):
+        yield
+
+
+def test_json_says_the_same():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(text_of("/etc/ssh/sshrc", ""))
+        stack.enter_context(mode_of("/run/virtgate", 0o777))
+        stack.enter_context(accounts_named("vg1", "vg2"))
+        out = subprocess.run([CTL, "doctor"], capture_output=True, text=True, timeout=60)
+        doors = doctor().values()
+    assert out.stdout.splitlines() == [
+        f"{door['state'].upper() if door['state'] == 'open' else door['state']:7}  {door['id']:18}  {door['why']}"
+        + (f" (and {door['more']} more)" if door["more"] else "") + (f"; mend: {door['mend']}" if door["mend"] else "")
+        for door in doors]
+    assert {door["id"] for door in doors if door["state"] == "open"} == {"sshd.rc", "files.broker", "accounts.shell"}
+
+
 # --- PAM
 
 def pam(text):
     return text_of(PAM, text)
 
 
-@planted({"pam.module"}, r"not in the PAM stack of sshd \(account\)", "account required pam_virtgate.so")
+@planted({"pam.module"}, r"not in the PAM stack of sshd \(account\)", mend="^virtgatectl setup$")
 def test_account_line_lost():
     with pam(pam_in_order().replace("account required pam_virtgate.so\n", "")):
         yield
 
 
-@planted({"pam.module"}, r"not in the PAM stack of sshd \(auth\)")
+@planted({"pam.module"}, r"not in the PAM stack of sshd \(auth\)", mend="^virtgatectl setup$")
 def test_auth_line_lost():
     with pam(pam_in_order().replace("auth optional pam_virtgate.so\n", "# auth optional pam_virtgate.so\n")):
         yield
@@ -417,10 +510,11 @@ def test_module_file_can_be_written():
         yield
 
 
-@planted({"pam.confined"}, "confined = required is not set", r"into \[gate\] of /etc/virtgate/virtgate.ini")
+@planted({"pam.confined"}, "confined = required is not set", mend="^virtgatectl setup$")
 def test_not_only_confined_logins():
     with vgtest.acl(vgtest.ACL.read_text().replace(CONFINED, "")):
         yield
+        pathlib.Path("/etc/virtgate/virtgate.d/00-setup.ini").unlink()
 
 
 @planted({"pam.confined"}, "write confined = required where the ACL has confined = optional; virtgatectl reload")
@@ -429,7 +523,7 @@ def test_confined_logins_by_choice():
         yield
 
 
-@planted({"pam.confined"}, "virtgated serves alice without it", "virtgatectl reload")
+@planted({"pam.confined"}, "virtgated serves alice without it", mend="^virtgatectl reload$")
 def test_confined_is_not_in_force_yet():
     """The file says so, and virtgated has not read it."""
     text = vgtest.ACL.read_text()
@@ -438,7 +532,7 @@ def test_confined_is_not_in_force_yet():
         yield
 
 
-@planted({"pam.environment"}, "take user_readenv out of /etc/pam.d/sshd, line ")
+@planted({"pam.environment"}, mend="^sed -i .* /etc/pam.d/sshd$")
 def test_user_readenv():
     with pam(pam_in_order() + "session required pam_env.so user_readenv=1\n"):
         yield
@@ -446,7 +540,7 @@ def test_user_readenv():
 
 # --- accounts
 
-@planted({"accounts.shell"}, "login shell of bob is /bin/bash", "virtgatectl adduser bob")
+@planted({"accounts.shell"}, "login shell of bob is /bin/bash", mend="^virtgatectl adduser bob$")
 def test_login_shell():
     subprocess.run(["usermod", "-s", "/bin/bash", "bob"], check=True)
     try:
@@ -465,7 +559,8 @@ def membership(user, group):
     try:
         yield
     finally:
-        subprocess.run(["gpasswd", "-d", user, group], check=True, capture_output=True)
+        if user in grp.getgrnam(group).gr_mem:      # the mend may have taken it out
+            subprocess.run(["gpasswd", "-d", user, group], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("group", ["docker", "disk", "kvm", "sudo", "wheel", "qemu", "libvirt-qemu"])
@@ -477,15 +572,21 @@ def test_group(group):
     assert f"gpasswd -d mallory {group}" == found["accounts.groups"]["mend"]
 
 
+@planted({"accounts.groups"}, "mallory is in group adm", mend="^gpasswd -d mallory adm$")
+def test_group_and_out_of_it():
+    with membership("mallory", "adm"):
+        yield
+
+
 @planted({"accounts.groups", "libvirt.readonly", "libvirt.readwrite"}, "mallory is in group libvirt",
-         rf"{vgtest.LIBVIRT_SOCKET} is open to mallory")
+         rf"{vgtest.LIBVIRT_SOCKET} is open to mallory", mend="^gpasswd -d mallory libvirt$")
 def test_group_libvirt():
     """Seen twice: by the group, and by trying as the account."""
     with membership("mallory", "libvirt"):
         yield
 
 
-@planted({"accounts.cron"}, "alice has a crontab", "rm /var/spool/cron/crontabs/alice")
+@planted({"accounts.cron"}, "alice has a crontab", mend="^rm /var/spool/cron/crontabs/alice$")
 def test_crontab():
     spool = pathlib.Path("/var/spool/cron/crontabs")
     spool.mkdir(parents=True, exist_ok=True)
@@ -493,7 +594,7 @@ def test_crontab():
         yield
 
 
-@planted({"accounts.cron"}, "bob may have a crontab", "echo bob >> /etc/cron.deny")
+@planted({"accounts.cron"}, "bob may have a crontab", mend="^echo bob >> /etc/cron.deny$")
 def test_crontab_allowed():
     with contextlib.ExitStack() as stack:
         stack.enter_context(program("/usr/bin/crontab"))
@@ -501,7 +602,7 @@ def test_crontab_allowed():
         yield
 
 
-@planted({"accounts.cron"}, r"alice has a job of at\(1\) \(/var/spool/cron/atjobs/a00001\)", "rm /var/spool/cron/atjobs/a00001")
+@planted({"accounts.cron"}, r"alice has a job of at\(1\) \(/var/spool/cron/atjobs/a00001\)", mend="^rm /var/spool/cron/atjobs/a00001$")
 def test_at_job():
     spool = pathlib.Path("/var/spool/cron/atjobs")
     spool.mkdir(parents=True, exist_ok=True)
@@ -519,7 +620,7 @@ def test_at_allowed():
         yield
 
 
-@planted({"accounts.systemd"}, "rm /var/lib/systemd/linger/alice")
+@planted({"accounts.systemd"}, mend="^rm /var/lib/systemd/linger/alice$")
 def test_linger():
     folder = pathlib.Path("/var/lib/systemd/linger")
     folder.mkdir(parents=True, exist_ok=True)
@@ -527,12 +628,25 @@ def test_linger():
         yield
 
 
-@planted({"accounts.systemd"}, "alice has units for systemd --user in /home/alice/.config/systemd/user")
+@planted({"accounts.systemd"}, "alice has units for systemd --user in /home/alice/.config/systemd/user", mend="^setpriv .*")
 def test_user_unit():
     folder = pathlib.Path("/home/alice/.config/systemd/user")
     folder.mkdir(parents=True)
     try:
         (folder / "x.service").write_text("[Service]\nExecStart=/bin/sh\n")
+        subprocess.run(["chown", "-R", "alice:", "/home/alice/.config"], check=True)
+        yield
+    finally:
+        shutil.rmtree("/home/alice/.config")
+
+
+@planted({"accounts.systemd"}, "/home/alice/.config/systemd/user cannot be looked at as alice", state="unknown")
+def test_user_units_behind_a_link():
+    """root's folder is not looked into on alice's behalf."""
+    folder = pathlib.Path("/home/alice/.config/systemd")
+    folder.mkdir(parents=True)
+    try:
+        (folder / "user").symlink_to("/root/.ssh")
         yield
     finally:
         shutil.rmtree("/home/alice/.config")
@@ -548,17 +662,31 @@ def test_nobody():
 
 # --- libvirt
 
-@planted({"libvirt.readonly"}, f"{ro.SOCKET} is open to every account", f"unix_sock_ro_perms .*{ro.CONF.name}")
+@planted({"libvirt.readonly"}, f"{ro.SOCKET} is open to every account", mend="^virtgatectl setup$")
 def test_readonly_socket():
     with mode_of(ro.SOCKET, 0o777):
         yield
 
 
 @planted({"libvirt.readwrite"}, f"{vgtest.LIBVIRT_SOCKET} is open to every account",
-         f"{ro.CONF.name}.* unix_sock_rw_perms")
+         f"unix_sock_rw_perms .*{ro.CONF.name}", mend=f"^chmod 0770 {vgtest.LIBVIRT_SOCKET}")
 def test_readwrite_socket():
     with mode_of(vgtest.LIBVIRT_SOCKET, 0o777):
         yield
+
+
+@planted({"libvirt.readwrite"}, "vgtest-sock takes connections of every account of this host and then says nothing", state="unknown")
+def test_silent_socket():
+    """Somebody who does not answer now may answer later."""
+    path = "/run/libvirt/vgtest-sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        try:
+            os.chmod(path, 0o777)
+            server.listen()
+            yield
+        finally:
+            os.unlink(path)
 
 
 @planted({"libvirt.tcp"}, "libvirtd serves everybody at .* port 16509, without a password")
@@ -579,7 +707,7 @@ def test_libvirt_on_tcp():
 # --- displays
 
 @planted({"displays.loopback", "host.firewall"}, r"port 590[34] of (cards2|secret) takes connections",
-         "virtgatectl firewall on")
+         mend="^virtgatectl firewall on$")
 def test_firewall_off():
     fw.firewall("off")
     try:
@@ -630,10 +758,11 @@ def test_display_for_the_network():
         yield
 
 
-@planted({"displays.loopback"}, "port 7777 of mistake takes connections", "--ports 7777")
+@planted({"displays.loopback"}, "port 7777 of mistake takes connections", mend="^virtgatectl firewall on --ports 7777$")
 def test_display_outside_the_range():
     with machine("<graphics type='vnc' port='7777' autoport='no' listen='127.0.0.1'/>"):
         yield
+    fw.firewall("on")
 
 
 @planted({"displays.loopback"}, "port 7778 of mistake")
@@ -654,16 +783,17 @@ def test_debugger():
         yield
 
 
-@planted({"displays.sockets"}, r"connect to /var/lib/libvirt/qemu/domain-\d+-sockvm/vnc.sock")
+@planted({"displays.sockets"}, r"connect to /var/lib/libvirt/qemu/domain-\d+-sockvm/vnc.sock",
+         mend=r"^chmod o-x /var/lib/libvirt/qemu/domain-\d+-sockvm$")
 def test_display_socket():
-    socket = next(pathlib.Path("/var/lib/libvirt/qemu").glob("domain-*-sockvm")) / "vnc.sock"
-    with mode_of(socket.parents[1], 0o755), mode_of(socket.parent, 0o755), mode_of(socket, 0o777):
+    path = next(pathlib.Path("/var/lib/libvirt/qemu").glob("domain-*-sockvm")) / "vnc.sock"
+    with mode_of(path.parents[1], 0o755), mode_of(path.parent, 0o755), mode_of(path, 0o777):
         yield
 
 
 # --- files
 
-@planted({"files.machines"}, "can read /var/lib/libvirt/images/secret.img", "chmod o-r")
+@planted({"files.machines"}, "can read /var/lib/libvirt/images/secret.img", mend="^chmod o-r /var/lib/libvirt/images/secret.img$")
 def test_readable_disk():
     with mode_of(IMAGES, 0o711), mode_of(IMAGES / "secret.img", 0o644):
         yield
@@ -692,25 +822,25 @@ def test_acl_with_an_error():
         yield
 
 
-@planted({"files.broker"}, "every account of this host can connect to /run/virtgate/broker.sock")
+@planted({"files.broker"}, "every account of this host can connect to /run/virtgate/broker.sock", mend="^chmod 0660 .*")
 def test_broker_socket():
     with mode_of("/run/virtgate/broker.sock", 0o666):
         yield
 
 
-@planted({"files.broker"}, "is not root's alone")
+@planted({"files.broker"}, "is not root's alone", mend="^chown root:root .*")
 def test_broker_folder():
     with mode_of("/run/virtgate", 0o777):
         yield
 
 
-@planted({"files.programs"}, "virtgate-shell can be written by others than root")
+@planted({"files.programs"}, "virtgate-shell can be written by others than root", mend="^chown [^,]*")
 def test_program():
     with mode_of(conf.GATE, 0o777):
         yield
 
 
-@planted({"files.programs"}, "setuid")
+@planted({"files.programs"}, "setuid", mend="^chown [^,]*")
 def test_setuid():
     with mode_of(conf.GATE, 0o4755):
         yield
@@ -722,6 +852,18 @@ def test_setuid():
 def test_no_broker():
     with vgtest.without_gate():
         yield
+
+
+@planted({"host.kernel"}, "this kernel has no Landlock", "lsm=")
+def test_kernel_without_landlock():
+    """As doctor sees it; pam.module and the others look at files."""
+    real = subprocess.run
+    refuse = lambda: pam_sshd.refuse_calls({pam_sshd.LANDLOCK_CREATE_RULESET: errno.EOPNOTSUPP})
+    subprocess.run = lambda *words, **options: real(*words, preexec_fn=refuse, **options)
+    try:
+        yield
+    finally:
+        subprocess.run = real
 
 
 def test_clock():
