@@ -302,7 +302,7 @@ static int undo(const struct ctl *ctl)
         services_reload_sshd();
     ledger_take_back(0, take_back_deed, NULL);
     if (doing.any) {
-        services_restart_sockets();
+        services_reload_units();
         reload_broker();
     }
     changes_sweep();

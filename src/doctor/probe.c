@@ -69,12 +69,12 @@ static int wait_or_kill(pid_t pid, int milliseconds)
 
 /* --- programs ---------------------------------------------------------------------------------------------------- */
 
-static void run_child(const char *const argv[], const char *const env[], const struct probe_as *as, int out)
+static void run_child(unsigned seconds, const char *const argv[], const char *const env[], const struct probe_as *as, int out)
 {
     static const char *const none[] = { NULL };
     FD_AUTO null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-    alarm(PROBE_SECONDS + 1); /* should doctor itself be gone */
+    alarm(seconds + 1); /* should doctor itself be gone */
     if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir("/") < 0 || become(as) < 0)
         _exit(126);
     /* execve(2) takes strings that it does not change by pointers that say otherwise. */
@@ -84,9 +84,9 @@ static void run_child(const char *const argv[], const char *const env[], const s
 }
 
 /* Reads until the program closes its output or its time is over; text has OUTPUT_MAX + 1 bytes. */
-static void collect(int fd, char *text)
+static void collect(unsigned seconds, int fd, char *text)
 {
-    int64_t end = io_monotonic_ms() + PROBE_SECONDS * 1000;
+    int64_t end = io_monotonic_ms() + seconds * 1000;
     size_t len = 0;
 
     for (;;) {
@@ -106,6 +106,12 @@ static void collect(int fd, char *text)
 
 int probe_run(const char *const argv[], const char *const env[], const struct probe_as *as, char **ret_out)
 {
+    return probe_run_within(PROBE_SECONDS, argv, env, as, ret_out);
+}
+
+int probe_run_within(unsigned seconds, const char *const argv[], const char *const env[], const struct probe_as *as,
+                     char **ret_out)
+{
     char *text = malloc(OUTPUT_MAX + 1);
     int ends[2];
 
@@ -117,11 +123,11 @@ int probe_run(const char *const argv[], const char *const env[], const struct pr
     }
     pid_t pid = fork();
     if (pid == 0)
-        run_child(argv, env, as, ends[1]);
+        run_child(seconds, argv, env, as, ends[1]);
     int error = errno;
     fd_close(&ends[1]);
     if (pid > 0)
-        collect(ends[0], text);
+        collect(seconds, ends[0], text);
     fd_close(&ends[0]);
     if (pid < 0) {
         free(text);

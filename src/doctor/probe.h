@@ -27,6 +27,10 @@ extern const struct probe_as probe_nobody;
  * -errno. */
 int probe_run(const char *const argv[], const char *const env[], const struct probe_as *as, char **ret_out);
 
+/* The same with another time limit than PROBE_SECONDS. */
+int probe_run_within(unsigned seconds, const char *const argv[], const char *const env[], const struct probe_as *as,
+                     char **ret_out);
+
 /* what(arg) in a process of the account; it returns 0 to 254, which is returned, or -ETIMEDOUT or another -errno. */
 int probe_do(const struct probe_as *as, int (*what)(const void *arg), const void *arg);
 

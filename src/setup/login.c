@@ -16,6 +16,8 @@
 #include "base/fd.h"
 #include "doctor/probe.h"
 
+#define LOGIN_SECONDS 60 /* a directory may be slow */
+
 static const char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", NULL };
 
 static int free_port(void)
@@ -43,6 +45,24 @@ static void last_line(char *why, const char *what, const char *said)
     snprintf(why, LOGIN_WHY_SIZE, "%s: %.*s", what, (int)(len - start), said ? said + start : "");
 }
 
+/* Somebody else may have taken the port by now, and say yes to every login: only who has the key of the moment is believed. */
+static int know_host(const struct login_probe *probe, char *why)
+{
+    char path[96];
+
+    snprintf(path, sizeof path, "%s/key.pub", probe->folder);
+    char *key = probe_read(path);
+    snprintf(path, sizeof path, "%s/known", probe->folder);
+    FILE *known = key ? fopen(path, "we") : NULL;
+    bool written = known && fprintf(known, "probe %s", key) > 0;
+    if (known && fclose(known) == EOF)
+        written = false;
+    free(key);
+    if (!written)
+        snprintf(why, LOGIN_WHY_SIZE, "%s cannot be written", path);
+    return written ? 0 : -1;
+}
+
 static int make_key(const struct login_probe *probe, char *why)
 {
     char key[96], *said = NULL;
@@ -53,23 +73,24 @@ static int make_key(const struct login_probe *probe, char *why)
     if (status != 0)
         last_line(why, "ssh-keygen", said);
     free(said);
-    return status == 0 ? 0 : -1;
+    return status == 0 ? know_host(probe, why) : -1;
 }
 
-/* Its own group of keys, and root may come with one: the rest is as the host has it. */
+/* Its own group of keys, and root may come with one: the rest is as the host has it. The first host key is ours. */
 static void run_sshd(const struct login_probe *probe)
 {
-    char port[16], keys[128];
+    char port[16], keys[128], host[128];
     char program[] = "/usr/sbin/sshd", name[] = "-D", p[] = "-p", o[] = "-o";
     char listen[] = "ListenAddress=127.0.0.1", root[] = "PermitRootLogin=prohibit-password", pid[] = "PidFile=none";
     char strict[] = "StrictModes=no", pubkey[] = "PubkeyAuthentication=yes", methods[] = "AuthenticationMethods=any";
-    char *argv[] = { program, name, p, port, o, listen, o, root, o, pid, o, strict, o, pubkey, o, methods, o, keys,
-                     NULL };
+    char *argv[] = { program, name, p, port, o, listen, o, root, o, pid, o, strict, o, pubkey, o, methods, o, keys, o,
+                     host, NULL };
     char *env[] = { NULL };
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     snprintf(port, sizeof port, "%d", probe->port);
     snprintf(keys, sizeof keys, "AuthorizedKeysFile=%s/key.pub", probe->folder);
+    snprintf(host, sizeof host, "HostKey=%s/key", probe->folder);
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
         _exit(126);
     execve(program, argv, env);
@@ -78,7 +99,7 @@ static void run_sshd(const struct login_probe *probe)
 
 static int wait_for_sshd(const struct login_probe *probe, char *why)
 {
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 1200; i++) {
         if (probe_tcp(NULL, "127.0.0.1", (uint16_t)probe->port) == PROBE_REACHED)
             return 0;
         poll(NULL, 0, 25);
@@ -105,17 +126,19 @@ int login_start(struct login_probe *probe, char why[static LOGIN_WHY_SIZE])
 
 int login_try(const struct login_probe *probe, const char *user, const char *command, char why[static LOGIN_WHY_SIZE])
 {
-    char key[96], port[16], target[128], *said = NULL;
+    char key[96], port[16], target[128], known[128], *said = NULL;
     const char *const argv[] = {
         "/usr/bin/ssh", "-F", "none", "-T", "-i", key, "-p", port, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o",
-        "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=8",
+        "StrictHostKeyChecking=yes", "-o", known, "-o", "GlobalKnownHostsFile=none", "-o", "HostKeyAlias=probe", "-o",
+        "HostKeyAlgorithms=ssh-ed25519", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=30",
         "--", target, command, NULL,
     };
 
     snprintf(key, sizeof key, "%s/key", probe->folder);
     snprintf(port, sizeof port, "%d", probe->port);
+    snprintf(known, sizeof known, "UserKnownHostsFile=%s/known", probe->folder);
     snprintf(target, sizeof target, "%s@127.0.0.1", user);
-    int status = probe_run(argv, environment, NULL, &said);
+    int status = probe_run_within(LOGIN_SECONDS, argv, environment, NULL, &said);
     if (status != 0) {
         char what[100];
         snprintf(what, sizeof what, "a login of %s fails (%d)", user, status);
@@ -127,14 +150,15 @@ int login_try(const struct login_probe *probe, const char *user, const char *com
 
 void login_stop(struct login_probe *probe)
 {
+    static const char *const files[] = { "key", "key.pub", "known" };
     char path[96];
 
     if (probe->pid > 0) {
         kill(probe->pid, SIGTERM);
         waitpid(probe->pid, NULL, 0);
     }
-    for (int i = 0; probe->folder[0] && i < 2; i++) {
-        snprintf(path, sizeof path, "%s/key%s", probe->folder, i ? ".pub" : "");
+    for (size_t i = 0; probe->folder[0] && i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", probe->folder, files[i]);
         unlink(path);
     }
     if (probe->folder[0])

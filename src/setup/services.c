@@ -65,15 +65,12 @@ void services_reload_sshd(void)
 
 /* --- libvirt's read-only sockets --------------------------------------------------------------------------------------- */
 
-void services_restart_sockets(void)
+void services_reload_units(void)
 {
     static const char *const reload[] = { SYSTEMCTL, "daemon-reload", NULL };
-    static const char *const restart[] = { SYSTEMCTL, "try-restart", "libvirtd-ro.socket", "virt*d-ro.socket", NULL };
 
-    if (!services_have_systemd())
-        return;
-    setup_run(reload);
-    setup_run(restart);
+    if (services_have_systemd())
+        setup_run(reload);
 }
 
 static bool is_readonly(const char *name)
@@ -105,10 +102,7 @@ int services_close_sockets(void)
     const struct dirent *entry;
     int code = EX_OK;
 
-    if (services_have_systemd()) {
-        services_restart_sockets();
-        return EX_OK;
-    }
+    services_reload_units();
     DIR *folder = opendir(FOLDER);
     while (folder && (entry = readdir(folder)))
         if (is_readonly(entry->d_name) && close_socket(dirfd(folder), entry->d_name, group) < 0)

@@ -11,8 +11,8 @@ bool services_have_systemd(void);
 /* Each sshd of root's reads its files again. */
 void services_reload_sshd(void);
 
-/* The read-only sockets as the changed files want them: systemd makes them anew; without it, those that are there are closed
- * to everybody else. An exit code. */
+/* The read-only sockets that are there are closed to everybody else at once; the changed files do it from the next start on.
+ * (systemd does not restart a socket whose service runs, and the service has other clients.) An exit code. */
 int services_close_sockets(void);
 
 /* Enables and starts a unit that is not enabled yet. An exit code. */
@@ -22,7 +22,7 @@ int services_enable(const char *unit);
 int services_disable(const char *unit);
 int services_reopen_socket(const char *noted);
 
-/* After undo has put drop-ins of sockets away. */
-void services_restart_sockets(void);
+/* systemd reads its files. */
+void services_reload_units(void);
 
 #endif
