@@ -10,8 +10,8 @@ import time
 
 import paramiko
 
+import pam_sshd
 import vgtest
-from pam_sshd import PASSWORD
 
 DEADLINE = 30
 WINDOW = 0x7fffffff
@@ -178,9 +178,9 @@ class Client:
                     private.load_certificate(str(pathlib.Path(f"{key}-cert.pub")))
                 self.transport.auth_publickey(user, private)
             elif method == "password":
-                self.transport.auth_password(user, PASSWORD, fallback=False)
+                self.transport.auth_password(user, pam_sshd.PASSWORD, fallback=False)
             else:
-                self.transport.auth_interactive(user, lambda title, instructions, prompts: [PASSWORD] * len(prompts))
+                self.transport.auth_interactive(user, lambda title, instructions, prompts: [pam_sshd.PASSWORD] * len(prompts))
         except paramiko.AuthenticationException as refused:
             raise NotLetIn(f"{user} by {method}: {refused}") from None
         if not self.transport.is_authenticated():
@@ -299,3 +299,7 @@ def direct_tcpip(host, port):
 
 def direct_streamlocal(path):
     return "direct-streamlocal@openssh.com", text(path) + text("") + number(0)
+
+
+def tunnel(mode, unit):
+    return "tun@openssh.com", number({"point-to-point": 1, "ethernet": 2}[mode]) + number(unit)

@@ -21,9 +21,9 @@ import pytest
 
 import pam_sshd
 import vgtest
-from pam_sshd import LOGINS, Way, no_records, pam, record, stack
+from pam_sshd import LOGINS, TUN, Way, no_records, pam, record, stack
 from test_sshd_doors import BANNER, Target, fetch, free_port, listeners, stays_open, until
-from vgtest import LIBVIRT_SOCKET, log_mark, log_since, wait_until
+from vgtest import LIBVIRT_SOCKET, log_mark, wait_for_log, wait_until
 
 WHY = pam_sshd.missing()
 pytestmark = pytest.mark.skipif(WHY is not None, reason=str(WHY))
@@ -35,7 +35,6 @@ SHELL = "/usr/local/bin/attempts"
 BASH = "/bin/bash"
 SIGSYS = 200 + 31
 CLONE_NEWNET = 0x40000000
-TUN = "/dev/net/tun"
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -321,10 +320,9 @@ def test_remote_forward_of_a_socket(way, bash, target):
             os.unlink(made)
 
 
-@pytest.mark.parametrize("mode, device", [("point-to-point", "tun7"), ("ethernet", "tap7")])
+@pytest.mark.parametrize("mode, device", pam_sshd.TUNNELS.items())
 def test_E9_4_tunnel(way, bash, mode, device):
-    """By a device that an administrator once made for the account: it asks for no capability, so only the lock is left. Its
-    carrier is there while somebody has it open."""
+    """By a device of the account's own only the lock is left. Its carrier is there while somebody has it open."""
     if not os.path.exists(TUN):
         pytest.skip(f"needs {TUN}")
 
@@ -332,16 +330,12 @@ def test_E9_4_tunnel(way, bash, mode, device):
         return "LOWER_UP" in vgtest.run("ip", "-o", "link", "show", device).stdout.decode()
 
     for user, wanted in (("carol", True), ("alice", False)):
-        subprocess.run(["ip", "tuntap", "add", "dev", device, "mode", device[:3], "user", user], check=True)
-        try:
-            subprocess.run(["ip", "link", "set", device, "up"], check=True)
+        with pam_sshd.own_device(user, device):
             with way.running(user, options=["-N", "-o", f"Tunnel={mode}", "-w", "any:7", "-o", "ExitOnForwardFailure=yes"]) as ssh:
                 if wanted:
                     wait_until(has_carrier, what=f"{user}'s tunnel")
                 else:
                     assert ssh.wait(20) != 0 and b"unnel" in ssh.stderr.read() and not has_carrier()
-        finally:
-            subprocess.run(["ip", "link", "del", device], check=True)
 
 
 @pytest.mark.parametrize("option", ["-X", "-Y"])
@@ -710,14 +704,14 @@ def test_E10_1_a_kernel_without(what):
         result = way.run("alice", "info", "cards2")
         assert result.rc == 255 and result.stdout == b"", result
         assert way.run("alice", options=["-W", "127.0.0.1:22"]).stdout == b""
-        assert log_since(mark, rf"the login of alice is without its {said}: ")
-        assert log_since(mark, "the login of alice is ended: it is not confined as it must be")
+        assert wait_for_log(mark, rf"the login of alice is without its {said}: ")
+        assert wait_for_log(mark, "the login of alice is ended: it is not confined as it must be")
         assert way.run("carol", "true").rc == 0
         with vgtest.acl(OPTIONAL + GRANT):
             mark = log_mark()
             assert way.run("alice", "info", "cards2").rc == 0
-            assert log_since(mark, rf"the login of alice is without its {said}: ")
-            assert not log_since(mark, "is ended")
+            assert wait_for_log(mark, rf"the login of alice is without its {said}: ")
+            assert not vgtest.settled_log(mark, "is ended")
 
 
 # --- other things that can be in a login -----------------------------------------------------------------------------------
@@ -779,4 +773,4 @@ def test_hide_that_cannot_be_keeps_nobody_out():
     with pam_sshd.server(refused={pam_sshd.number_of("unshare"): errno.EPERM}) as port, pam(stack("hide")):
         mark = log_mark()
         assert Way(port).run("carol", READS).stdout == b"open\n"
-        assert log_since(mark, "/run/libvirt cannot be hidden")
+        assert wait_for_log(mark, "/run/libvirt cannot be hidden")

@@ -763,7 +763,9 @@ def test_connection_without_a_session_ends(tmp_path):
     ours = (conf.DROPINS / conf.OURS).read_text()
     short, found = re.subn(r"UnusedConnectionTimeout \d+", "UnusedConnectionTimeout 2", ours)
     assert found == 1
-    with sshd(conf.copy(tmp_path, drop_in=short)) as port:
+    main = conf.copy(tmp_path, drop_in=short)
+    with sshd(main) as port:
         with Door("alice", port).running("-N") as alice, Door("carol", port).running("-N") as carol:
             assert alice.wait(15) != 0
             assert carol.poll() is None
+    assert re.search(f"Accepted publickey for alice from {HOST} ", main.with_suffix(".log").read_text())

@@ -19,7 +19,7 @@ import pam_sshd
 import sshd_config as conf
 import vgtest
 from hostile_ssh import (GLOBAL_REQUEST, Channel, Client, Dropped, NotLetIn, Refused, direct_streamlocal, direct_tcpip, number,
-                         text)
+                         text, tunnel)
 from test_sshd_doors import BANNER, SFTP_INIT, Target, file_of, sshd
 from vgtest import HOST, log_mark, records, wait_until
 
@@ -52,13 +52,10 @@ class Lab:
         return wait_until(lambda: re.search(pattern, self.log.read_text(errors="replace")), what=f"sshd's line {pattern!r}")
 
 
-def permissive(folder, more=""):
+def permissive(folder, more="", **how):
     """What the main file may say for everybody. Some lines must come before Debian's own, hence before the drop-in."""
     early = "KbdInteractiveAuthentication yes\nPasswordAuthentication yes\nLogLevel VERBOSE\n" + more
-    # Since 9.8 sshd keeps an address out after refused logins, and all of these come from one.
-    if "persourcepenalties" in conf.effective("carol"):
-        early += "PerSourcePenalties no\n"
-    return conf.copy(folder, append=conf.PERMISSIVE_LOGIN, extra={"04-tests.conf": early})
+    return conf.copy(folder, append=conf.PERMISSIVE_LOGIN, extra={"04-tests.conf": early}, **how)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +75,13 @@ def lab():
         main = permissive(folder, f"{trust}XAuthLocation {xauth}\n")
         with sshd(main) as port:
             yield Lab(folder, port, main.with_suffix(".log"), said)
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """The port of a third sshd, without the drop-in: what the login shell alone does."""
+    with tempfile.TemporaryDirectory() as folder, sshd(permissive(folder, without=conf.OURS)) as port:
+        yield port
 
 
 @pytest.fixture
@@ -155,7 +159,7 @@ def matrix(client, target, place, gated):
     channel("direct-tcpip", client.open(*direct_tcpip(HOST, target.port)), BANNER)
     channel("direct-streamlocal", client.open(*direct_streamlocal(target.path)), BANNER)
     # An ordinary account cannot have a device anyway; what counts is who said no.
-    answer = client.open("tun@openssh.com", number(1) + number(0x7fffffff))
+    answer = client.open(*tunnel("point-to-point", 0x7fffffff))
     assert isinstance(answer, Refused) and "tunnel device" in client.said, (answer, client.said)
     found["tun"] = ("Server has rejected" not in client.said, answer)
     granted, rest = client.ask("tcpip-forward", text(HOST) + number(0))
@@ -324,6 +328,19 @@ def test_A2_1_A2_2_A2_3_A2_4_sockets_of_the_host(lab):
             assert isinstance(carol.open(*direct_streamlocal(path)), Channel)
 
 
+@pytest.mark.parametrize("mode, device", pam_sshd.TUNNELS.items())
+def test_A8_1_tunnel_by_a_device_of_ones_own(lab, mode, device):
+    """For an ordinary account sshd cannot open any other, which would hide what its policy is."""
+    if not os.path.exists(pam_sshd.TUN):
+        pytest.skip(f"needs {pam_sshd.TUN}")
+    for user in ("alice", "carol"):
+        with pam_sshd.own_device(user, device), lab.client(user) as client:
+            assert isinstance(client.open(*tunnel(mode, 7)), Channel) == (user == "carol"), client.said
+            assert ("Server has rejected" in client.said) == (user == "alice")
+            if user == "alice":
+                still_served(client)
+
+
 def test_A3_2_A4_2_listeners_anywhere(lab, place):
     broker = pathlib.Path("/run/virtgate/broker.sock")
     before = broker.stat().st_ino
@@ -450,7 +467,8 @@ NAMES = ["LANG", "LC_ALL", "LC_X", "LC_A=B", "LC_\nX", "", "LC_" + "N" * 65536, 
          "LC_A ", "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "PATH", "BASH_ENV", "ENV", "IFS", "PS4", "PYTHONPATH", "PERL5OPT",
          "PERL5LIB", "GCONV_PATH", "LOCPATH", "NLSPATH", "GLIBC_TUNABLES", "TERMINFO", "TZ", "HOME", "TMPDIR",
          "SSH_ORIGINAL_COMMAND", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "SSH_USER_AUTH", "USER", "LOGNAME", "SHELL", "XDG_SEAT",
-         "VIRTGATE_DEBUG", "VIRTGATE_ACCEPTS_NO_VARIABLE\n", "VIRTGATE_ACCEPTS_NO_VARIABLE ", "virtgate_accepts_no_variable"]
+         "VIRTGATE_DEBUG", "VIRTGATE_ACCEPTS_NO_VARIABLE\n", "VIRTGATE_ACCEPTS_NO_VARIABLE ",
+         "virtgate_accepts_no_variable"]
 PLANTED = "planted-by-the-client"
 SHELLSHOCK = "() { :;}; touch /tmp/hostile-shellshock"
 
@@ -583,6 +601,25 @@ def test_A16_2_commands_of_any_length(lab, size):
         assert refused["status"] == "64"
 
 
+@pytest.mark.parametrize("command", ["", " ", "\t", "\n", "  \t "], ids=ascii)
+def test_A15_1_commands_of_nothing(lab, command):
+    """Without a terminal no request at all; with one, the gate's own prompt or the same refusal. Never a shell."""
+    typed = b"id\rexit\r"
+    with lab.client("alice") as alice, lab.client("carol") as carol:
+        done = alice.run(command, typed)
+        assert (done.status, done.stdout) == (64, b"") and done.stderr.startswith(b"virtgate: "), done
+        assert command or done.stderr == NO_SHELL
+        session = alice.session()
+        assert session.terminal() and session.execute(command)
+        session.send(typed)
+        done = session.wait()
+        assert done.status in (0, 64) and b"virtgate: " in done.stdout and b"uid=" not in done.stdout, done
+        session = carol.session()
+        assert session.terminal() and session.request("shell")
+        session.send(typed)
+        assert b"uid=" in session.wait().stdout
+
+
 SECOND = {"exec": text("console secret"), "shell": b"", "subsystem": text("sftp"), "env": text("LC_X") + text("x"),
           "pty-req": text("xterm") + number(80) + number(24) + number(0) * 2 + text(b"\0"),
           "x11-req": b"\0" + text("MIT-MAGIC-COOKIE-1") + text(COOKIE) + number(0), "auth-agent-req@openssh.com": b""}
@@ -712,6 +749,89 @@ def test_A9_2_sizes_of_terminals(lab):
             session.send(b"exit\r")
             assert session.wait().status == 0
             wait_until(lambda: gates() == [], what="the gate's end")
+
+
+# --- what an account can put beside it --------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def own_line(user, folder, options):
+    """A key that is let in by a line with these options in the user's authorized_keys."""
+    account = pwd.getpwnam(user)
+    before = pathlib.Path(account.pw_dir, ".ssh/authorized_keys").read_text()
+    key = pam_sshd.new_key(folder / f"of-{user}")
+    public = pathlib.Path(f"{key}.pub").read_text()
+    with file_of(account, ".ssh/authorized_keys", f"{before}{options} {public}".rstrip() + "\n"):
+        yield key
+
+
+def test_A12_2_variables_of_a_key(lab, bare, place):
+    """restrict does not stop these. The drop-in's PermitUserEnvironment is for everybody, hence carol's without the drop-in."""
+    options = f'restrict,pty,environment="LD_BIND_NOT={PLANTED}",environment="LD_PRELOAD=/{PLANTED}"'
+    with own_line("alice", place, options) as key, lab.client("alice", key=key) as client:
+        session, _ = prompt(client)
+        assert PLANTED.encode() not in the_gate()[1]
+        answers_at_the_prompt(session)
+    with own_line("carol", place, options) as key, Client(bare, "carol", key=key) as client:
+        assert f"LD_BIND_NOT={PLANTED}".encode() in client.run("cat /proc/self/environ").stdout.split(b"\0")
+
+
+def test_A13_2_rc_and_the_command_of_a_key(bare, place):
+    """Without a forced command of sshd's own, rc is a command for the login shell: that is the gate, which has no such."""
+    mark = log_mark()
+    for user in ("alice", "carol"):
+        marker = place / f"rc-of-{user}"
+        with own_line(user, place, 'command="/bin/sh"') as key, file_of(pwd.getpwnam(user), ".ssh/rc", f"touch {marker}\n"):
+            with Client(bare, user, key=key) as client:
+                done = client.run("info cards2", SUMS.encode() + b"\n")
+        assert marker.exists() == (user == "carol") == (SUM in done.stdout), done
+        if user == "alice":
+            assert (done.status, done.stdout) == (64, b"")
+    rc, command = (record["command"] for record in records(mark, "refused .*user=alice", 2))
+    assert rc.endswith("/.ssh/rc") and command == "/bin/sh"
+
+
+def test_A32_1_keys_that_only_root_writes(place):
+    """Where the file of keys is root's, a line of the user's own opens nothing."""
+    folder = pathlib.Path("/etc/ssh/keys-of-users")     # sshd follows no path that others can write to
+    folder.mkdir()
+    for user in ("alice", "carol"):
+        (folder / user).write_text(pathlib.Path("/root/.ssh/id_ed25519.pub").read_text())
+    try:
+        with sshd(permissive(place, f"AuthorizedKeysFile {folder}/%u\n")) as port:
+            for user in ("alice", "carol"):
+                with own_line(user, place, "") as key:
+                    with pytest.raises(NotLetIn):
+                        Client(port, user, key=key)
+                    with Client(22, user, key=key) as client:       # elsewhere it does
+                        assert client.session()
+            with Client(port, "alice") as client:
+                still_served(client)
+    finally:
+        for user in ("alice", "carol"):
+            (folder / user).unlink()
+        folder.rmdir()
+
+
+def test_A33_1_another_root(place, target):
+    """Set by an earlier block: no gate is found there, and nothing else either."""
+    block = "Match User alice,carol\n\tChrootDirectory /srv\nMatch all\n"
+    with sshd(permissive(place)) as open_port:
+        with Client(open_port, "alice") as client:
+            still_served(client)
+    with sshd(permissive(place, block)) as port, Client(port, "alice") as client:
+        done = client.run("info cards2")
+        assert done.status not in (0, None) and done.stdout == b"", done
+        assert isinstance(client.open(*direct_tcpip(HOST, target.port)), Refused) and target.visits == 0
+
+
+@pytest.mark.parametrize("words", [["su", "-", "{user}", "-c", "id"], ["su", "{user}", "-c", "id"], ["su", "-", "{user}"],
+                                   ["runuser", "-l", "{user}", "-c", "id"]], ids=" ".join)
+def test_A37_1_doors_that_are_not_sshds(words):
+    """Each runs the login shell, even for root."""
+    for user in ("alice", "carol"):
+        done = vgtest.run(*[word.format(user=user) for word in words], stdin=b"id\n")
+        assert (b"uid=" in done.stdout) == (user == "carol"), done
+        assert done.rc == (64 if user == "alice" else 0)
 
 
 # --- certificates -------------------------------------------------------------------------------------------------------
