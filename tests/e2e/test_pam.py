@@ -17,7 +17,7 @@ import pytest
 import pam_sshd
 import vgtest
 from pam_sshd import LOGINS, METHODS, Way, no_records, pam, pamtester, record, stack
-from vgtest import ACL, log_mark, log_since, records, wait_until
+from vgtest import ACL, log_mark, records, wait_for_log, wait_until
 
 WHY = pam_sshd.missing()
 pytestmark = pytest.mark.skipif(WHY is not None, reason=str(WHY))
@@ -82,7 +82,7 @@ def test_E28_1_no_grant_no_login(ways, method):
         assert is_served(info(ways(method))) and marker.exists()
         marker.unlink()
         assert is_kept_out(ways(method, "mallory").run("mallory", options=("-N",))) and not marker.exists()
-    assert log_since(mark, rf"pam_virtgate\({pam_sshd.SERVICE}:account\): no current grant for mallory from 127\.0\.0\.1")
+    assert wait_for_log(mark, rf"pam_virtgate\({pam_sshd.SERVICE}:account\): no current grant for mallory from 127\.0\.0\.1")
 
 
 @pytest.mark.parametrize("rule", ["deny = *", "from = 192.0.2.0/24", "until = 2020-01-01", "hours = {hours}"])
@@ -170,7 +170,7 @@ def test_E25_1_E15_1_acl_that_is_no_use(ways, how):
         for service in ("su", "cron", "login"):
             assert pamtester("alice", "acct_mgmt", service=service).rc == 0
     root.unlink()
-    assert log_since(mark, r"pam_virtgate\(.*\): .*: no gate user is let in")
+    assert wait_for_log(mark, r"pam_virtgate\(.*\): .*: no gate user is let in")
     assert is_served(info(ways()))
 
 
@@ -181,7 +181,7 @@ def test_an_option_that_is_not_known(ways, options):
     with pam(stack(options)):
         assert is_kept_out(info(ways()))
         assert ways().run("carol", "true").rc == 0
-    assert log_since(mark, "unknown, repeated or malformed option|hide-except without hide")
+    assert wait_for_log(mark, "unknown, repeated or malformed option|hide-except without hide")
 
 
 def test_another_service_is_left_alone(ways):
@@ -257,6 +257,72 @@ def test_E15_1_nss_that_does_not_answer(failing_nss):
         for user, rc in (("alice", 1), ("mallory", 1), ("carol", 1), ("root", 0)):
             assert pamtester(user, "acct_mgmt").rc == rc, user
             assert pamtester(user, "open_session").rc == rc, user
+
+
+NO_MEMORY = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+static long left = -1;
+static int fails(void)
+{
+    if (left < 0 || --left >= 0)
+        return 0;
+    left = -1;
+    (void)!write(3, "x", 1);
+    errno = ENOMEM;
+    return 1;
+}
+void *malloc(size_t n) { return fails() ? 0 : __libc_malloc(n); }
+void *calloc(size_t n, size_t m) { return fails() ? 0 : __libc_calloc(n, m); }
+void *realloc(void *p, size_t n) { return fails() ? 0 : __libc_realloc(p, n); }
+void *dlopen(const char *name, int flags)
+{
+    void *(*next)(const char *, int) = dlsym(RTLD_NEXT, "dlopen");
+    void *library = next(name, flags);
+    const char *count = getenv("FAIL_AT");
+    if (name && count && strstr(name, "pam_virtgate"))
+        left = atol(count);
+    return library;
+}
+"""
+
+
+@pytest.mark.parametrize("operation", ["acct_mgmt", "open_session"])
+def test_E15_1_no_memory_is_no_way_in(place, operation):
+    """One allocation fails, any after the module is there, be it the module's, PAM's or that of the lookup of groups. She is kept
+    out at each, and alice is let in once none is left to fail."""
+    (place / "memory.c").write_text(NO_MEMORY)
+    library = pam_sshd.compile_c(place / "memory.c", place / "memory.so", "-shared", "-fPIC", "-ldl")
+
+    def tried(user, number):
+        """What pamtester ends with, and whether an allocation failed."""
+        with tempfile.TemporaryFile() as failed:
+            done = subprocess.run(["pamtester", "sshd", user, operation], stdin=subprocess.DEVNULL, capture_output=True,
+                                  env={"PATH": os.environ["PATH"], "LD_PRELOAD": str(library), "FAIL_AT": str(number)},
+                                  preexec_fn=lambda: os.dup2(failed.fileno(), 3), close_fds=False)
+            return done.returncode, os.fstat(failed.fileno()).st_size > 0
+
+    # sshd's own file, and no options: PAM calls a module without them if it has no memory for them.
+    before = pam_sshd.STOCK.read_text()
+    pam_sshd.STOCK.write_text(ours_alone().replace(f" services={pam_sshd.SERVICE}", ""))
+    try:
+        # There is no audit session here, so there is no record, and confined = required would refuse.
+        with vgtest.acl(GRANT):
+            number, wrong = 0, []
+            while (met := tried("mallory", number))[1]:
+                wrong += [number] * (met[0] == 0)
+                number += 1
+            assert number > 50 and wrong == [] and met[0] == 1, (number, wrong, met)
+            assert tried("alice", number * 10) == (0, False)
+    finally:
+        pam_sshd.STOCK.write_text(before)
 
 
 def test_E27_1_nothing_is_said_to_the_client(ways):
@@ -351,7 +417,7 @@ def test_C20_1_no_audit_session_of_its_own(prepare):
     with pam_sshd.server(prepare=prepare) as port, pam(stack().replace(LOGINUID[0], "")):
         way, mark = Way(port), log_mark()
         assert is_kept_out(info(way)) and is_kept_out(way.run("alice", options=["-W", "127.0.0.1:22"]))
-        assert log_since(mark, r"no audit session id \(is pam_loginuid above\?\)")
+        assert wait_for_log(mark, r"no audit session id \(is pam_loginuid above\?\)")
         with vgtest.acl(GRANT):
             assert is_served(info(way)) and no_records()
             assert way.run("alice", "console", "secret").rc == 77
@@ -475,15 +541,22 @@ def test_E14_1_the_file_is_not_there(ways, kind):
         assert is_kept_out(info(ways()))
 
 
-def test_E16_1_no_session_nothing(ways, place):
-    """Without our account line it is the session that refuses; what else a connection carries goes with it."""
-    with pam(stack(account=None)):
-        way = ways("key", "mallory")
-        for words, options in ((["info", "cards2"], ["-T"]), ([], ["-tt"]), (["sftp"], ["-s"])):
+@pytest.mark.parametrize("auth, code", [(None, 254), ("auth optional {}", 255)], ids=["session alone", "with auth"])
+def test_E16_1_no_session_nothing(ways, auth, code):
+    """Without our account line it is the session that refuses; what else a connection carries goes with it. Our auth line would
+    end the whole connection."""
+    way = ways("key", "mallory")
+    forwards = (["-W", "127.0.0.1:22"], ["-N", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:22"])
+    with pam(stack(account=None, auth=auth)):
+        for words, options in ((["info", "cards2"], ["-T"]), ([], ["-T"]), ([], ["-tt"]), (["sftp"], ["-s"])):
             result = way.run("mallory", *words, options=options)
-            assert result.rc != 0 and b"cards2" not in result.stdout, result
-        assert way.run("mallory", options=["-W", "127.0.0.1:22"]).stdout == b""
-        assert way.run("mallory", options=["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:22"]).rc != 0
+            assert result.rc == code and b"cards2" not in result.stdout, result
+        for options in forwards:
+            result = way.run("mallory", options=options)
+            assert result.rc == 255 and result.stdout == b"", result
+    with pam(stack(account=None, auth=None, session=None)):
+        assert way.run("mallory", "info", "cards2").rc == 77
+        assert way.run("mallory", options=forwards[0]).stdout.startswith(b"SSH-2.0-")
 
 
 def test_E17_1_sshd_without_pam():
@@ -512,12 +585,16 @@ int pam_sm_close_session(pam_handle_t *p, int f, int c, const char **v) { return
 
 @pytest.mark.parametrize("where", ["account", "session"])
 def test_E20_1_another_user_by_the_way(ways, where, place):
-    """A module makes carol of alice, who stays alice for sshd 9.2: she is confined as alice, or not let in."""
+    """A module makes carol of alice, who stays alice for sshd 9.2: she is confined as alice, or not let in. carol is not confined."""
     (place / "rename.c").write_text(RENAME)
     module = pam_sshd.compile_c(place / "rename.c", place / "pam_rename.so", "-shared", "-fPIC")
     with pam(stack(**{where: f"{where} required {module}\n{where} required {{}}"})), pam_sshd.login_shell("alice", "/bin/bash"):
-        result = ways().run("alice", "/usr/bin/id -u; virtgate-shell -c 'info cards2'")
-        assert b"1001" not in result.stdout and not is_served(result), result
+        result = ways().run("alice", "echo uid=$UID; virtgate-shell -c 'info cards2'")
+        assert f"uid={pwd.getpwnam('carol').pw_uid}\n".encode() not in result.stdout and b"cards2" not in result.stdout, result
+        # Without the change it is she, and she is served.
+        with pam(stack()):
+            result = ways().run("alice", "echo uid=$UID; virtgate-shell -c 'info cards2'")
+            assert result.stdout.startswith(f"uid={pwd.getpwnam('alice').pw_uid}\nname     cards2\n".encode()), result
 
 
 def test_E21_1_the_home_folder_is_not_looked_at(place):
