@@ -548,7 +548,8 @@ def test_login_shell():
         subprocess.run(["usermod", "-s", conf.GATE, "bob"], check=True)
 
 
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/csh", "/bin/ksh", "/bin/tcsh", "/usr/bin/fish", "/usr/bin/zsh", "/usr/local/bin/own"])
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/csh", "/bin/ksh", "/bin/tcsh", "/usr/bin/fish", "/usr/bin/zsh",
+                                   "/usr/local/bin/own"])
 def test_other_login_shells(shell):
     """Whatever it is that reads a file of the user's before it comes to the forced command."""
     with pam_sshd.login_shell("bob", shell):

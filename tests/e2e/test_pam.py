@@ -585,7 +585,7 @@ int pam_sm_close_session(pam_handle_t *p, int f, int c, const char **v) { return
 
 @pytest.mark.parametrize("where", ["account", "session"])
 def test_E20_1_another_user_by_the_way(ways, where, place):
-    """A module makes carol of alice, who stays alice for sshd 9.2: she is confined as alice, or not let in. carol is not confined."""
+    """A module makes carol of alice, who stays alice for sshd 9.2: she is confined as alice, or not let in."""
     (place / "rename.c").write_text(RENAME)
     module = pam_sshd.compile_c(place / "rename.c", place / "pam_rename.so", "-shared", "-fPIC")
     with pam(stack(**{where: f"{where} required {module}\n{where} required {{}}"})), pam_sshd.login_shell("alice", "/bin/bash"):

@@ -463,11 +463,11 @@ def test_A7_2_nothing_for_xauth(lab):
                 assert f"MIT-MAGIC-COOKIE-1 {COOKIE}" in said and "source" not in said
 
 
-NAMES = ["LANG", "LC_ALL", "LC_X", "LC_A=B", "LC_\nX", "", "LC_" + "N" * 65536, "LC_ALL\nLD_PRELOAD=/x", "=", "=X", "LC_*", "*",
-         "LC_A ", "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "PATH", "BASH_ENV", "ENV", "IFS", "PS4", "PYTHONPATH", "PERL5OPT",
-         "PERL5LIB", "GCONV_PATH", "LOCPATH", "NLSPATH", "GLIBC_TUNABLES", "TERMINFO", "TZ", "HOME", "TMPDIR",
-         "SSH_ORIGINAL_COMMAND", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "SSH_USER_AUTH", "USER", "LOGNAME", "SHELL", "XDG_SEAT",
-         "VIRTGATE_DEBUG", "VIRTGATE_ACCEPTS_NO_VARIABLE\n", "VIRTGATE_ACCEPTS_NO_VARIABLE ",
+NAMES = ["LANG", "LC_ALL", "LC_X", "LC_A=B", "LC_\nX", "", "LC_" + "N" * 65536, "LC_ALL\nLD_PRELOAD=/x", "=", "=X", "LC_*",
+         "*", "LC_A ", "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "PATH", "BASH_ENV", "ENV", "IFS", "PS4", "PYTHONPATH",
+         "PERL5OPT", "PERL5LIB", "GCONV_PATH", "LOCPATH", "NLSPATH", "GLIBC_TUNABLES", "TERMINFO", "TZ", "HOME", "TMPDIR",
+         "SSH_ORIGINAL_COMMAND", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "SSH_USER_AUTH", "USER", "LOGNAME", "SHELL",
+         "XDG_SEAT", "VIRTGATE_DEBUG", "VIRTGATE_ACCEPTS_NO_VARIABLE\n", "VIRTGATE_ACCEPTS_NO_VARIABLE ",
          "virtgate_accepts_no_variable"]
 PLANTED = "planted-by-the-client"
 SHELLSHOCK = "() { :;}; touch /tmp/hostile-shellshock"
