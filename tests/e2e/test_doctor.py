@@ -2,6 +2,7 @@
 """virtgatectl doctor: all doors closed on a host that is in order; each planted mistake opens its door and no other, and the
 line says what it is."""
 import contextlib
+import ctypes
 import errno
 import grp
 import json
@@ -12,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 
 import pytest
@@ -753,7 +755,7 @@ def machine(graphics, arguments=()):
                              "-S", "-nodefaults",
                              "-display", "none", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        listens = re.search(r":(\d+)|path=(\w+)", arguments[1])
+        listens = re.search(r":(\d+)(?:,|$)|path=(\w+)", arguments[1])
         vgtest.wait_until(lambda: subprocess.run(["ss", "-lntxH"], capture_output=True, text=True).stdout.find(
             f":{listens[1]} " if listens[1] else f"@{listens[2]} ") >= 0)
         yield
@@ -859,6 +861,35 @@ def test_program():
 @planted({"files.programs"}, "setuid", mend="^chown [^,]*")
 def test_setuid():
     with mode_of(conf.GATE, 0o4755):
+        yield
+
+
+@contextlib.contextmanager
+def dead_file_system(path):
+    """As a file server that does not answer: whoever looks waits, for ever."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pathlib.Path(path).mkdir(parents=True)
+    device = pathlib.Path("/dev/fuse")
+    if not device.exists():
+        os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(10, 229))
+    server = os.open(device, os.O_RDWR)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+    if libc.mount(b"vgdead", os.fsencode(path), b"fuse", 0, options) < 0:
+        os.close(server)
+        pytest.skip(f"needs FUSE: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield
+    finally:
+        libc.umount2(os.fsencode(path), 2)      # lazily: it is in use, perhaps
+        os.close(server)
+        shutil.rmtree(path)
+
+
+@planted({"accounts.systemd", "files.machines"}, "/home/alice/.config/systemd/user cannot be looked at as alice",
+         "the files of libvirt could not be tried within", state="unknown")
+def test_file_systems_that_do_not_answer():
+    """All the other doors are looked at."""
+    with dead_file_system("/home/alice/.config"), dead_file_system(IMAGES / "dead"):
         yield
 
 
