@@ -59,8 +59,8 @@ static void set_stack(const char *options)
 
     for (size_t i = 0; i < 3; i++) {
         size_t a = strlen(required), b = strlen(sufficient);
-        snprintf(required + a, sizeof required - a, "%s %s " MODULE " services=sshd,may config=%s/acl %s\n%s required pam_permit.so\n",
-                 kinds[i], i ? "required" : "optional", host.folder, options, kinds[i]);
+        snprintf(required + a, sizeof required - a, "%s %s " MODULE " services=sshd,may config=%s/acl %s\n"
+                 "%s required pam_permit.so\n", kinds[i], i ? "required" : "optional", host.folder, options, kinds[i]);
         snprintf(sufficient + b, sizeof sufficient - b, "%s sufficient " MODULE " services=sshd,may config=%s/acl %s\n"
                  "%s required pam_deny.so\n", kinds[i], host.folder, options, kinds[i]);
     }
@@ -277,8 +277,9 @@ static char *large(const char *text, char c)
 
 static void odd_hosts(void **state)
 {
-    static const char *const none[] = { NULL, "", " ", "UNKNOWN", "localhost", "192.0.2.7 ", "192.0.2.07", "192.0.2.7/32", "192.0.2",
-                                        "3221225991", "%s%n", "\x1b]0;x\a", "192.0.2.7\n198.51.100.1", "::ffff:192.0.2.7%lo" };
+    static const char *const none[] = { NULL, "", " ", "UNKNOWN", "localhost", "192.0.2.7 ", "192.0.2.07", "192.0.2.7/32",
+                                        "192.0.2", "3221225991", "%s%n", "\x1b]0;x\a",
+                                        "192.0.2.7\n198.51.100.1", "::ffff:192.0.2.7%lo" };
     char *much = large("192.0.2.7", '7');
 
     (void)state;
@@ -325,8 +326,10 @@ static void odd_variables(void **state)
     const struct {
         const char *text;
         char c;
-    } much[] = { { "SSH_AUTH_INFO_0=", 'm' }, { "SSH_AUTH_INFO_0=publickey ssh-rsa ", 'A' }, { "SSH_AUTH_INFO_0=publickey ", ' ' },
-                 { "SSH_AUTH_INFO_0=publickey ssh-rsa AAAAB3NzaC1yc2E", '/' }, { "SSH_AUTH_INFO_0=", '\n' }, { "SSH_CONNECTION=1 ", '9' } };
+    } much[] = {
+        { "SSH_AUTH_INFO_0=", 'm' }, { "SSH_AUTH_INFO_0=publickey ssh-rsa ", 'A' }, { "SSH_AUTH_INFO_0=publickey ", ' ' },
+        { "SSH_AUTH_INFO_0=publickey ssh-rsa AAAAB3NzaC1yc2E", '/' }, { "SSH_AUTH_INFO_0=", '\n' }, { "SSH_CONNECTION=1 ", '9' },
+    };
 
     (void)state;
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
