@@ -404,7 +404,7 @@ def accounts_named(*names):
     """Under the gate, with bash; as a directory may have them."""
     gid = grp.getgrnam(conf.GROUP).gr_gid
     lines = "".join(f"{name}:x:{51000 + n}:{gid}::/nonexistent:/bin/bash\n" for n, name in enumerate(names))
-    with text_of("/etc/passwd", pathlib.Path("/etc/passwd").read_text() + lines):
+    with text_of("/etc/passwd", pathlib.Path("/etc/passwd").read_text() + lines), no_crontabs(*names):
         yield
 
 
