@@ -183,18 +183,20 @@ def test_module_that_keeps_everybody_out(fresh):
     assert comes_in()
 
 
-def test_gate_that_does_not_hold(fresh):
-    """An earlier block lets alice past, and PAM's lines are another service's: setup says so, and leaves nothing half."""
-    subprocess.run(["usermod", "-s", "/bin/bash", "alice"], check=True)
+@pytest.mark.parametrize("user", ["alice", "mallory"])
+def test_gate_that_does_not_hold(fresh, user):
+    """An earlier block lets one past, the first or the last of the group, and PAM's lines are another service's: setup says so,
+    and leaves nothing half."""
+    subprocess.run(["usermod", "-s", "/bin/bash", user], check=True)
     doc.PAM.write_text("".join(f"{kind} {how} pam_virtgate.so services=other\n" for kind, how in (
         ("auth", "optional"), ("account", "required"), ("session", "required"))) + fresh)
     before = etc()
     try:
         with doc.early("Match Group virtgate-users\n\tForceCommand none\nMatch all\n"):
-            assert "alice runs a program, and not the gate" in run_setup(code=78)
+            assert f"{user} runs a program, and not the gate" in run_setup(code=78)
         assert same(before)
     finally:
-        subprocess.run(["usermod", "-s", conf.GATE, "alice"], check=True)
+        subprocess.run(["usermod", "-s", conf.GATE, user], check=True)
 
 
 def test_sshd_that_is_broken_already(fresh):
