@@ -67,11 +67,19 @@ def comes_in():
     return Door("carol", 22).run(command="true").returncode == 0
 
 
+def pid_file():
+    """(when it was written, the pid); None while sshd, which may have been told to restart, has none."""
+    try:
+        return SSHD_PID.stat().st_mtime_ns, int(SSHD_PID.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def reload_sshd():
     """And waits until it heeds the next one."""
-    before = SSHD_PID.stat().st_mtime_ns
-    os.kill(int(SSHD_PID.read_text()), signal.SIGHUP)
-    vgtest.wait_until(lambda: SSHD_PID.exists() and SSHD_PID.stat().st_mtime_ns != before, 20, "sshd's new beginning")
+    before = vgtest.wait_until(pid_file, 20, "sshd's pid file")
+    os.kill(before[1], signal.SIGHUP)
+    vgtest.wait_until(lambda: pid_file() not in (None, before), 20, "sshd's new beginning")
     vgtest.wait_until(comes_in, 20, "sshd")
 
 
