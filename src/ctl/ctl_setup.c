@@ -36,8 +36,9 @@ static const char *const units[] = { "virtgated.socket", "virtgated.service", "v
 /* --- what there is to change ------------------------------------------------------------------------------------------- */
 
 /* Daemons of libvirt with a read-only socket. */
-static const char *const daemons[] = { "libvirtd", "virtqemud", "virtproxyd", "virtinterfaced", "virtnetworkd",
-                                       "virtnodedevd", "virtnwfilterd", "virtsecretd", "virtstoraged", NULL };
+static const char *const daemons[] = { "libvirtd", "virtqemud", "virtlxcd", "virtxend", "virtvboxd", "virtchd", "virtproxyd",
+                                       "virtinterfaced", "virtnetworkd", "virtnodedevd", "virtnwfilterd", "virtsecretd",
+                                       "virtstoraged", NULL };
 
 static int cannot(const char *path, int r)
 {

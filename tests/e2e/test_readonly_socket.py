@@ -111,8 +111,9 @@ def test_root_goes_on(lock):
     assert "secret" in vgtest.virsh("-q", "list", "--name")
 
 
-@pytest.mark.parametrize("name", ["libvirtd", "virtqemud", "virtproxyd", "virtstoraged", "virtnetworkd", "virtnodedevd",
-                                  "virtinterfaced", "virtnwfilterd", "virtsecretd"])
+@pytest.mark.parametrize("name", ["libvirtd", "virtqemud", "virtlxcd", "virtxend", "virtvboxd", "virtchd", "virtproxyd",
+                                  "virtstoraged", "virtnetworkd", "virtnodedevd", "virtinterfaced", "virtnwfilterd",
+                                  "virtsecretd"])
 def test_drop_in_of_the_socket(name):
     """As systemd reads it: the mode and group of the unit's file give way to ours."""
     lines = (DROPINS / f"{name}-ro.socket.d/virtgate.conf").read_text().splitlines()

@@ -114,7 +114,7 @@ def the_locks():
 
 # What may be open besides, as the machine below is; doctor tells these mends.
 MENDS = {
-    "accounts.cron": "echo root > /etc/cron.allow; echo root > /etc/at.allow",
+    "accounts.cron": "for user in alice bob mallory; do echo $user >> /etc/cron.deny; echo $user >> /etc/at.deny; done",
     "files.machines": "chmod o-r /var/lib/libvirt/images/*.img",
 }
 
