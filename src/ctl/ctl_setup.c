@@ -186,7 +186,7 @@ static int reload_broker(void)
     const struct ctl ctl = { .name = "reload" };
 
     if (access(VG_RUNDIR "/broker.sock", F_OK) < 0)
-        return say(EX_OK, "virtgated does not run yet");
+        return say(EX_OK, "virtgated does not run");
     int code = ctl_reload(&ctl); /* says itself that nobody answers */
     return code == EX_UNAVAILABLE ? EX_OK : code;
 }
