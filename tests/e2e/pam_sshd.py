@@ -57,10 +57,15 @@ def line(options="", module=MODULE):
     return f"{module} services={SERVICE} {options}".rstrip()
 
 
+def reading_homes(text):
+    """A file for sshd with which PAM reads ~/.pam_environment: Debian 12's as it is; 13 does it only when it is told."""
+    return re.sub(r"(?m)^(session\s+required\s+pam_env\.so) (?=envfile=)", r"\1 user_readenv=1 ", text)
+
+
 def stack(options="", *, auth="auth optional {}", account="account required {}", session="session required {}", module=MODULE):
     """Debian's file for sshd with our lines where pam_virtgate(8) puts them; None leaves one out, and a text may bring lines
     of its own. ~/.pam_environment is read, as up to Debian 12."""
-    text = re.sub(r"(?m)^(session\s+required\s+pam_env\.so) (?=envfile=)", r"\1 user_readenv=1 ", STOCK.read_text())
+    text = reading_homes(STOCK.read_text())
     ours = [part and part.format(line(options, module)) for part in (auth, account, session)]
     for pattern, where in ((r"(?m)^@include common-auth$", "{0}\n{1}"), (r"(?m)^account\s+required\s+pam_nologin\.so$", "{0}\n{1}"),
                            (r"(?m)^session\s+required\s+pam_loginuid\.so$", "{1}\n{0}")):

@@ -22,6 +22,7 @@ import time
 
 import pytest
 
+import pam_sshd
 import sshd_config as conf
 from vgtest import LIBVIRT_SOCKET
 
@@ -639,11 +640,17 @@ PLANTED = {"LD_PRELOAD": "/nonexistent/evil.so", "LD_AUDIT": "/nonexistent/evil.
            "BASH_ENV": "/nonexistent", "ENV": "/nonexistent", "SSH_ORIGINAL_COMMAND": "list"}
 
 
+@pytest.fixture
+def homes_are_read():
+    before = pam_sshd.STOCK.read_text()
+    pam_sshd.STOCK.write_text(pam_sshd.reading_homes(before))
+    yield
+    pam_sshd.STOCK.write_text(before)
+
+
 @pytest.mark.parametrize("door", ["alice-shipped", "alice-permissive", "carol-shipped"], indirect=True)
-def test_pam_environment(door):
-    """B7: Debian's PAM reads ~/.pam_environment, and sshd applies it after everything but SetEnv."""
-    if "user_readenv=1" not in pathlib.Path("/etc/pam.d/sshd").read_text():
-        pytest.skip("needs user_readenv=1 in /etc/pam.d/sshd")
+def test_pam_environment(door, homes_are_read):
+    """B7: PAM reads ~/.pam_environment, and sshd applies it after everything but SetEnv."""
     with file_of(door.account, ".pam_environment", "".join(f"{key}={value}\n" for key, value in PLANTED.items())):
         found = environment(door)
     arrived = {key for key, value in PLANTED.items() if found.get(key.encode()) == value.encode()}
@@ -651,7 +658,7 @@ def test_pam_environment(door):
 
 
 @pytest.mark.parametrize("door", ["alice-shipped", "alice-permissive"], indirect=True)
-def test_pam_environment_forges_no_request(door):
+def test_pam_environment_forges_no_request(door, homes_are_read):
     """A11: a login without a command stays one."""
     honest = door.run("-T")
     with file_of(door.account, ".pam_environment", "SSH_ORIGINAL_COMMAND=list\n"):
