@@ -22,6 +22,7 @@
 #include "broker/login_of.h"
 #include "broker/record.h"
 #include "broker/sessions.h"
+#include "broker/who.h"
 #include "wire/fdpass.h"
 #include "wire/job.h"
 #include "wire/listing.h"
@@ -475,20 +476,28 @@ static bool may_be_allowed(const struct connection *c, const struct subject *sub
     return true;
 }
 
-/* A list of nothing is an answer, not a refusal; it takes no session process to make one. */
-static void answer_empty_list(struct connection *c)
+/* r: what became of making fd, which is the caller's. */
+static void answer_listing(struct connection *c, int r, int fd)
 {
     struct reply reply = { .kind = REPLY_LISTING };
     unsigned char wire[REPLY_WIRE_SIZE];
-    FD_AUTO fd = -1;
 
-    if (session_seal_listing("", 0, &fd) < 0) {
+    if (r < 0) {
         refuse(c, EX_OSERR, "the listing cannot be made", "the listing cannot be made");
         return;
     }
     broker_encode_reply(&reply, wire);
     fdpass_send(c->fd, wire, sizeof wire, &fd, 1);
     connection_free(c);
+}
+
+/* A list of nothing is an answer, not a refusal; it takes no session process to make one. */
+static void answer_empty_list(struct connection *c)
+{
+    FD_AUTO fd = -1;
+    int r = session_seal_listing("", 0, &fd);
+
+    answer_listing(c, r, fd);
 }
 
 /* The verdict of a request that no rule can allow, for the log. */
@@ -589,6 +598,18 @@ static void serve_reload(struct connection *c)
     connection_free(c);
 }
 
+static void serve_who(struct connection *c)
+{
+    FD_AUTO fd = -1;
+
+    if (c->peer.uid != 0) {
+        refuse(c, EX_NOPERM, "who asked for by another than root", "only root may see all sessions");
+        return;
+    }
+    int r = who_list(c->broker, &fd);
+    answer_listing(c, r, fd);
+}
+
 static void serve_request(struct connection *c)
 {
     switch (c->request.kind) {
@@ -600,6 +621,9 @@ static void serve_request(struct connection *c)
         break;
     case REQUEST_RELOAD:
         serve_reload(c);
+        break;
+    case REQUEST_WHO:
+        serve_who(c);
         break;
     }
 }

@@ -23,6 +23,7 @@ static const struct {
     { "firewall", "firewall on [--allow USER,@GROUP] [--ports PORTS] [--dry-run] | off | show", "Apn", ctl_firewall },
     { "reload", "reload [--json]", "j", ctl_reload },
     { "setup", "setup [--dry-run] [--undo]", "nU", ctl_setup },
+    { "who", "who [--json]", "j", ctl_who },
 };
 
 static const struct option options[] = {

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import grp
 import itertools
+import json
 import os
 import pathlib
 import pwd
@@ -277,7 +278,8 @@ def test_D4_1_root_is_an_account_like_others():
 def test_D4_1_root_writes_to_somebody_elses_connection(account):
     name = account()
     for message, expected in ((display("cards2"), refused("cards2")),
-                              (request(kind=wire.RELOAD), (NO, NOPERM, "only root may reload the ACL"))):
+                              (request(kind=wire.RELOAD), (NO, NOPERM, "only root may reload the ACL")),
+                              (request(kind=wire.WHO), (NO, NOPERM, "only root may see all sessions"))):
         mark = log_mark()
         with client(name) as (sock, _):
             assert tuple(ask_on(sock, message)[:3]) == expected     # this process is root's
@@ -943,7 +945,7 @@ ONE_WRONG = {
     "uri of a list": request(command=LIST, uri="qemu:///session"), "device of a display": display("cards2", device="serial0"),
     "path by name": display("cards2", target=BY_NAME, path="/etc/passwd"), "why": display("cards2", why="x"),
     "command of a refusal": request(kind=wire.REFUSED, vm="cards2", target=BY_NAME),
-    "command of a reload": request(kind=wire.RELOAD, command=LIST),
+    "command of a reload": request(kind=wire.RELOAD, command=LIST), "command of who": request(kind=wire.WHO, command=LIST),
     "name unterminated": display("x" * 256), "name with a tail": display(b"cards2\0x"), "name with a blank": display("a b"),
     "name with a newline": display("cards2\n"), "name with ESC": display("\x1bc"), "name ..": display(".."),
     "name .": display("."), "name --help": display("--help"), "name uuid:": display("uuid:x"), "name ../x": display("../x"),
@@ -989,6 +991,34 @@ def test_D24_1_reload_is_roots(account):
     assert log_since(mark, "reload: ") == []
     assert answer("root", request(kind=wire.RELOAD)) == (wire.DONE, 0, "")
     wait_for_log(mark, r"reload: \d+ rules in force")
+
+
+def who(*options):
+    return vgtest.run("virtgatectl", "who", *options)
+
+
+def test_who():
+    """Each session that runs, and none that does not; for root alone."""
+    assert json.loads(who("--json").stdout) == {"sessions": []} and who().stdout == b""
+    mark = log_mark()
+    with vgtest.ssh_open("bob", "console", "cards2", tty=True) as ssh, vgtest.ssh_open("alice", "display", "nolisten") as screen:
+        vgtest.ask_greeting(ssh.talk, "cards2")
+        Rfb(screen.talk)
+        found = {session.pop("user"): session for session in json.loads(who("--json").stdout)["sessions"]}
+        text = who().stdout.decode().splitlines()
+        for user, vm, right, rule in (("bob", "cards2", "serial", "virtgate.ini:7"), ("alice", "nolisten", "display", "virtgate.ini:2")):
+            start, = (line for line in log_since(mark, " start ") if f"user={user} " in line)
+            session = found.pop(user)
+            assert f"session={session['session']} " in start and f"uuid={session['uuid']} " in start
+            assert (session["uid"], session["vm"], session["right"], session["rule"]) == (pwd.getpwnam(user).pw_uid, vm, right, rule)
+            assert (session["from"], session["key"]) == (None, None) and 0 <= session["seconds"] < 600
+            line, = (line for line in text if f"user={user} " in line)
+            assert f"session={session['session']} " in line and f" vm={vm} " in line and "from=" not in line
+        assert found == {} and len(text) == 2
+    wait_until(lambda: who().stdout == b"", what="no session")
+    refused_one = vgtest.run("setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "virtgatectl", "who")
+    assert (refused_one.rc, refused_one.stdout) == (NOPERM, b"") and b"only root may see all sessions" in refused_one.stderr
+    assert who("now").rc == wire.USAGE
 
 
 def fuzz(path, seed, count):

@@ -125,6 +125,7 @@ REFUSALS = [     # request, further fields, reason
     (request(command=RPC, uri="qemu:///system"), {"asked": "rpc", "status": "77"}, "no rule grants anything"),
     (request(kind=wire.REFUSED, said="id", why="not a command"), {"command": "id", "status": "64"}, "not a command"),
     (request(kind=wire.RELOAD), {"status": "77"}, "reload asked for by another than root"),
+    (request(kind=wire.WHO), {"status": "77"}, "who asked for by another than root"),
 ]
 
 

@@ -2,6 +2,7 @@
 """pam_virtgate.so: who is let in, what is recorded of a login, and what happens where something is broken, through a real sshd
 with a configuration that permits everything. What a login cannot do is in test_pam_confined.py."""
 import contextlib
+import json
 import os
 import pathlib
 import pwd
@@ -357,6 +358,8 @@ def test_E19_1_what_is_recorded(ways):
         assert fields["key"] == fingerprint
         assert abs(int(fields["time"]) - time.time()) < 60
         assert f":{fields['port']} " in vgtest.run("ss", "-tnH").stdout.decode() + " "
+        session, = json.loads(vgtest.run("virtgatectl", "who", "--json").stdout)["sessions"]
+        assert (session["user"], session["from"], session["key"]) == ("alice", "127.0.0.1", fingerprint)
         ssh.terminate()
     started, = records(mark, "start")
     assert (started["from"], started["key"]) == ("127.0.0.1", fingerprint)
