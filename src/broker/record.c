@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/record.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -12,11 +11,11 @@
 static void add_login(struct log_record *record, const struct connection *connection)
 {
     const struct login *login = &connection->login;
-    char from[INET6_ADDRSTRLEN] = "unknown";
+    char from[ADDRESS_TEXT_SIZE] = "";
 
-    if (connection->has_login && login->address.family != AF_UNSPEC)
-        inet_ntop(login->address.family, &login->address.v4, from, sizeof from);
-    log_field(record, "from", from);
+    if (connection->has_login)
+        address_format(&login->address, from);
+    log_field(record, "from", from[0] ? from : "unknown");
     log_field(record, "key", connection->has_login && login->key[0] ? login->key : "unknown");
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "broker/who.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,10 +20,10 @@ static void put_number(FILE *listing, const char *key, uint64_t number)
 static void put_session(FILE *listing, const struct connection *c)
 {
     const struct login *login = &c->login;
-    char from[INET6_ADDRSTRLEN] = "", uuid[UUID_TEXT_SIZE] = "";
+    char from[ADDRESS_TEXT_SIZE] = "", uuid[UUID_TEXT_SIZE] = "";
 
-    if (c->has_login && login->address.family != AF_UNSPEC)
-        inet_ntop(login->address.family, &login->address.v4, from, sizeof from);
+    if (c->has_login)
+        address_format(&login->address, from);
     if (c->opened.has_uuid)
         uuid_format(&c->opened.uuid, uuid);
     session_put_field(listing, "session", c->id);

@@ -47,6 +47,9 @@ struct address {
 
 /* Reads an address without a prefix length. 0 or -EINVAL. */
 int address_parse(const char *text, struct address *ret);
+/* As address_parse() reads it; "" when it is not known. */
+#define ADDRESS_TEXT_SIZE INET6_ADDRSTRLEN
+void address_format(const struct address *address, char out[static ADDRESS_TEXT_SIZE]);
 
 /* A point in local time. */
 struct moment {

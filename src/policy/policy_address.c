@@ -61,9 +61,16 @@ static bool clear_host_bits(struct address *address, unsigned prefix)
     return found;
 }
 
+void address_format(const struct address *address, char out[static ADDRESS_TEXT_SIZE])
+{
+    out[0] = '\0';
+    if (address->family != AF_UNSPEC)
+        inet_ntop(address->family, address_bytes(address), out, ADDRESS_TEXT_SIZE);
+}
+
 int net_parse(const char *text, size_t len, struct net *ret, char why[static WHY_SIZE])
 {
-    char address[INET6_ADDRSTRLEN];
+    char address[ADDRESS_TEXT_SIZE];
     const char *slash = memchr(text, '/', len);
     size_t address_len = slash ? (size_t)(slash - text) : len;
     struct net net;
@@ -87,7 +94,7 @@ int net_parse(const char *text, size_t len, struct net *ret, char why[static WHY
     }
     net.prefix = (unsigned)prefix;
     if (clear_host_bits(&net.address, net.prefix)) {
-        inet_ntop(net.address.family, address_bytes(&net.address), address, sizeof address);
+        address_format(&net.address, address);
         snprintf(why, WHY_SIZE, "'%.*s' has bits set beyond its prefix: the network is %s/%u", (int)len, text, address,
                  net.prefix);
         return -EINVAL;

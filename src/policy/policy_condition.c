@@ -2,7 +2,6 @@
 /* from, hours and until of a section: do its grants hold now, and what to tell a person when they do not. */
 #include "policy/policy_impl.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,7 +52,7 @@ enum { LIST_SHOWN = 160 };
 void condition_explain(const struct condition *condition, enum verdict_reason reason, const struct subject *subject,
                        char out[static VERDICT_TEXT_SIZE])
 {
-    char address[INET6_ADDRSTRLEN] = "";
+    char address[ADDRESS_TEXT_SIZE];
 
     if (condition->decided_text) {
         text_copy(out, VERDICT_TEXT_SIZE, condition->decided_text);
@@ -71,7 +70,7 @@ void condition_explain(const struct condition *condition, enum verdict_reason re
                  LIST_ARGS(condition->from_text));
         break;
     case VERDICT_ADDRESS:
-        inet_ntop(subject->address.family, &subject->address.v4, address, sizeof address);
+        address_format(&subject->address, address);
         snprintf(out, VERDICT_TEXT_SIZE, "from is " LIST_FORMAT " and the address is %s", LIST_ARGS(condition->from_text),
                  address);
         break;

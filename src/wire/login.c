@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "wire/login.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,18 +24,17 @@ static bool is_word(const char *text)
 
 int login_encode(const struct login *login, char out[static LOGIN_TEXT_SIZE], size_t *ret_len)
 {
-    char address[INET6_ADDRSTRLEN] = UNKNOWN;
+    char address[ADDRESS_TEXT_SIZE];
     const char *key = login->key[0] ? login->key : UNKNOWN;
 
-    if (login->address.family != AF_UNSPEC)
-        inet_ntop(login->address.family, &login->address.v4, address, sizeof address);
+    address_format(&login->address, address);
     if (!is_word(key) || !is_word(login->service))
         return -EINVAL;
     int len = snprintf(out, LOGIN_TEXT_SIZE,
                        HEAD "session %" PRIu32 "\nuid %" PRIu32 "\naddress %s\nport %u\nkey %s\nservice %s\n"
                        "time %" PRId64 "\npid %d\nstarted %" PRIu64 "\n%s",
-                       login->session, (uint32_t)login->uid, address, login->port, key, login->service, login->time,
-                       (int)login->pid, login->started, login->confined ? LOGIN_CONFINED_MARK : UNMARKED);
+                       login->session, (uint32_t)login->uid, address[0] ? address : UNKNOWN, login->port, key, login->service,
+                       login->time, (int)login->pid, login->started, login->confined ? LOGIN_CONFINED_MARK : UNMARKED);
     if (len < 0 || len >= LOGIN_TEXT_SIZE)
         return -EINVAL;
     *ret_len = (size_t)len;
