@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
-#include "base/io.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "ctl/ctl.h"
@@ -92,7 +90,7 @@ int ctl_who(const struct ctl *ctl)
     int code = gate_ask(&request, &answer); /* says itself what is wrong */
     if (code != EX_OK)
         return code;
-    int r = answer.fd < 0 || lseek(answer.fd, 0, SEEK_SET) < 0 ? -EPROTO : io_read_all(answer.fd, LISTING_MAX, &data, &len);
+    int r = gate_take_listing(&answer, &data, &len);
     gate_answer_close(&answer);
     if (r == 0)
         r = ctl->json ? print_json(data, len) : print_text(data, len);

@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "wire/fdpass.h"
+#include "wire/listing.h"
 #include "wire/peer.h"
 
 #define ANSWER_MS 60000 /* the broker gives up earlier, and says why */
@@ -117,6 +118,11 @@ static int receive_reply(int connection, struct reply *ret, int *ret_fd)
             fd_close(ret_fd);
     }
     return r;
+}
+
+int gate_take_listing(const struct gate_answer *answer, char **ret, size_t *ret_len)
+{
+    return lseek(answer->fd, 0, SEEK_SET) < 0 ? -errno : io_read_all(answer->fd, LISTING_MAX, ret, ret_len);
 }
 
 int gate_ask(const struct request *request, struct gate_answer *ret)

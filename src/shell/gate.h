@@ -18,6 +18,9 @@ int gate_ask(const struct request *request, struct gate_answer *ret);
 /* For a client that refused by itself: so that the log has it. Says nothing, waits at most a moment. */
 void gate_tell_refusal(const struct request *request);
 
+/* What came with a REPLY_LISTING, whole (wire/listing.h). 0 and an allocated *ret, or -errno. */
+int gate_take_listing(const struct gate_answer *answer, char **ret, size_t *ret_len);
+
 void gate_answer_close(struct gate_answer *answer);
 
 /* Byte counts so far, for the log and for idle sessions. */

@@ -7,15 +7,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "base/io.h"
 #include "base/text.h"
 #include "command/command.h"
 #include "shell/gate.h"
 #include "shell/print.h"
 #include "shell/prompt.h"
 #include "shell/stream.h"
-#include "wire/listing.h"
 
 /* The beginning of what was said, for the log. Cut, not refused: it is no input of any decision. */
 static void quote(struct request *request, const char *text, size_t len)
@@ -36,11 +33,11 @@ static int refuse(struct request *request, const char *why)
     return EX_USAGE;
 }
 
-static int show_listing(const struct command *command, int fd)
+static int show_listing(const struct command *command, const struct gate_answer *answer)
 {
     char *data;
     size_t len;
-    int r = lseek(fd, 0, SEEK_SET) < 0 ? -1 : io_read_all(fd, LISTING_MAX, &data, &len);
+    int r = gate_take_listing(answer, &data, &len);
 
     if (r == 0) {
         r = command->kind == COMMAND_LIST ? print_list(data, len, command->json) : print_info(data, len, command->json);
@@ -59,7 +56,7 @@ static int ask(const struct request *request)
     if (answer.reply.kind == REPLY_STREAM)
         status = stream_carry(&answer, request->command.kind == COMMAND_CONSOLE);
     else if (answer.reply.kind == REPLY_LISTING)
-        status = show_listing(&request->command, answer.fd);
+        status = show_listing(&request->command, &answer);
     gate_answer_close(&answer);
     return status;
 }
