@@ -121,7 +121,11 @@ int login_start(struct login_probe *probe, char why[static LOGIN_WHY_SIZE])
     probe->pid = fork();
     if (probe->pid == 0)
         run_sshd(probe);
-    return probe->pid < 0 ? -1 : wait_for_sshd(probe, why);
+    if (probe->pid < 0) {
+        snprintf(why, LOGIN_WHY_SIZE, "a process for sshd cannot be had");
+        return -1;
+    }
+    return wait_for_sshd(probe, why);
 }
 
 int login_try(const struct login_probe *probe, const char *user, const char *command, char why[static LOGIN_WHY_SIZE])
