@@ -85,7 +85,7 @@ static int plan_socket(struct changes *changes, const char *daemon)
     snprintf(to, sizeof to, SYSTEMD_DIR "/%s-ro.socket.d/virtgate.conf", daemon);
     snprintf(unit, sizeof unit, VG_UNITDIR "/%s-ro.socket", daemon);
     snprintf(conf, sizeof conf, VG_LIBVIRT_CONFDIR "/%s.conf", daemon);
-    if (services_have_systemd())
+    if (doctor_has_systemd())
         return access(unit, F_OK) == 0 ? plan_copy(changes, from, to) : EX_OK;
     return access(conf, F_OK) == 0 ? plan_edit(changes, conf, libvirt_edit) : EX_OK;
 }
@@ -226,7 +226,7 @@ static int turn_on(void)
 
     services_reload_sshd();
     code = services_close_sockets();
-    for (size_t i = 0; services_have_systemd() && units[i]; i++)
+    for (size_t i = 0; doctor_has_systemd() && units[i]; i++)
         if ((one = services_enable(units[i])) != EX_OK && code == EX_OK)
             code = one;
     if ((one = turn_firewall_on()) != EX_OK && code == EX_OK)

@@ -171,7 +171,7 @@ static void examine_systemd(struct door *door, const struct member *member)
 
     snprintf(path, sizeof path, "/var/lib/systemd/linger/%s", member->name);
     if (access(path, F_OK) == 0) {
-        bool runs = access("/run/systemd/system", F_OK) == 0;
+        bool runs = doctor_has_systemd();
         snprintf(mend, sizeof mend, "%s %s", runs ? "loginctl disable-linger" : "rm",
                  door_word(word, runs ? member->name : path));
         door_open(door, mend, "%s has a systemd of their own that runs without a login", member->name);

@@ -21,11 +21,6 @@
 #define SYSTEMCTL "/usr/bin/systemctl"
 #define FOLDER VG_LIBVIRT_RUNDIR
 
-bool services_have_systemd(void)
-{
-    return access("/run/systemd/system", F_OK) == 0;
-}
-
 /* --- sshd -------------------------------------------------------------------------------------------------------------- */
 
 /* An sshd that has just been told to restart does not heed the signal yet, and would end by it. */
@@ -69,7 +64,7 @@ void services_reload_units(void)
 {
     static const char *const reload[] = { SYSTEMCTL, "daemon-reload", NULL };
 
-    if (services_have_systemd())
+    if (doctor_has_systemd())
         setup_run(reload);
 }
 
@@ -147,5 +142,5 @@ int services_disable(const char *unit)
 {
     const char *const argv[] = { SYSTEMCTL, "disable", "--now", unit, NULL };
 
-    return services_have_systemd() && setup_run(argv) != EX_OK;
+    return doctor_has_systemd() && setup_run(argv) != EX_OK;
 }

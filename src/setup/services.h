@@ -4,10 +4,6 @@
 #ifndef VG_SETUP_SERVICES_H
 #define VG_SETUP_SERVICES_H
 
-#include <stdbool.h>
-
-bool services_have_systemd(void);
-
 /* Each sshd of root's reads its files again. */
 void services_reload_sshd(void);
 
