@@ -136,7 +136,7 @@ static int answer(struct auth *auth, const char *question, bool secret, char *re
         r = 0;
     } else {
         snprintf(prompt, sizeof prompt, "%s: %s", auth->login->name, question);
-        r = ask_line(prompt, secret, ret);
+        r = login_ask(auth->login, prompt, secret, ret);
     }
     ask_unlock();
     auth->nobody |= r == -ENOTTY;

@@ -2,10 +2,13 @@
 #include "client/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -33,17 +36,33 @@ static int find_home(struct login *login)
     return text_copy(login->home, sizeof login->home, getenv("HOME") ? getenv("HOME") : "/");
 }
 
-static int read_config(struct login *login)
+static int read_files(struct login *login, const char *file, FILE *flat)
 {
     char path[4200];
     int r;
 
-    if (login->config_file)
-        return strcmp(login->config_file, "none") == 0 ? 0 : ssh_config_read(&login->config, login->config_file, login->home,
-                                                                              login->spec.host);
+    if (file)
+        return strcmp(file, "none") == 0 ? 0 : ssh_config_read(&login->config, file, login->home, login->spec.host, flat);
     snprintf(path, sizeof path, "%s/.ssh/config", login->home);
-    r = ssh_config_read(&login->config, path, login->home, login->spec.host);
-    return r < 0 ? r : ssh_config_read(&login->config, SYSTEM_CONFIG, login->home, login->spec.host);
+    r = ssh_config_read(&login->config, path, login->home, login->spec.host, flat);
+    return r < 0 ? r : ssh_config_read(&login->config, SYSTEM_CONFIG, login->home, login->spec.host, flat);
+}
+
+/* The lines for libssh, which reads files only, go into one that has no name. */
+static int read_config(struct login *login, const char *file)
+{
+    FILE *flat;
+    int fd, r;
+
+    login->flat = memfd_create("ssh_config", MFD_CLOEXEC);
+    fd = login->flat < 0 ? -1 : fcntl(login->flat, F_DUPFD_CLOEXEC, 3);
+    flat = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!flat) {
+        fd_close(&fd);
+        return -ENOMEM;
+    }
+    r = read_files(login, file, flat);
+    return fclose(flat) != 0 && r == 0 ? -EIO : r;
 }
 
 static int fill(struct login *login, const char *spec, const struct login_options *options, char why[static WHY_SIZE])
@@ -51,10 +70,11 @@ static int fill(struct login *login, const char *spec, const struct login_option
     if (host_spec_parse(spec, &login->spec, why) < 0)
         return EX_USAGE;
     snprintf(login->name, sizeof login->name, "%s", spec);
-    login->config_file = options->config;
     if (find_home(login) < 0 || (options->identity && !(login->identity = strdup(options->identity))))
         return why_say(why, EX_OSERR, "this computer is short of memory; try again");
-    int r = read_config(login);
+    if (options->strict)
+        ssh_config_set(&login->config, "StrictHostKeyChecking", options->strict);
+    int r = read_config(login, options->config);
     if (r < 0)
         return why_say(why, EX_CONFIG, "the ssh configuration cannot be read: %s", strerror(-r));
     if (login->config.refused[0])
@@ -69,6 +89,7 @@ int login_new(const char *spec, const struct login_options *options, struct logi
 
     if (!login)
         return why_say(why, EX_OSERR, "this computer is short of memory; try again");
+    login->flat = -1;
     int status = fill(login, spec, options, why);
     if (status)
         login_free(login);
@@ -87,6 +108,7 @@ void login_free(struct login *login)
     }
     ssh_config_clear(&login->config);
     free(login->identity);
+    fd_close(&login->flat);
     explicit_bzero(login, sizeof *login);
     free(login);
 }
@@ -105,9 +127,13 @@ const char *login_lacking(const struct login *login)
 
 static int parse_config(const struct login *login, ssh_session session)
 {
-    if (login->config_file && strcmp(login->config_file, "none") == 0)
-        return ssh_options_set(session, SSH_OPTIONS_PROCESS_CONFIG, &(bool){ false });
-    return ssh_options_parse_config(session, login->config_file);
+    char path[40];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", login->flat);
+    if (ssh_options_parse_config(session, path) < 0)
+        return -EINVAL;
+    /* What to do with a key that is not known is decided in hostkey.c. With "no", libssh takes a changed one as well. */
+    return ssh_options_set(session, SSH_OPTIONS_STRICTHOSTKEYCHECK, &(int){ 1 });
 }
 
 /* The user before the configuration, which may have a Match for it; the port after, as the configuration would replace it. */

@@ -20,6 +20,7 @@ struct connection;
 struct login_options {       /* zero: as ssh(1) without options */
     const char *config;      /* -F: in place of ~/.ssh/config and /etc/ssh/ssh_config; "none" for neither; NULL */
     const char *identity;    /* -i: a key to be tried before all others; NULL */
+    const char *strict;      /* StrictHostKeyChecking in place of the configuration's; NULL */
 };
 
 /* Reads what there is to know about the host; connects to nothing. 0 and *ret; or EX_USAGE, EX_CONFIG and why. */

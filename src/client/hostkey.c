@@ -61,7 +61,7 @@ static int ask_person(struct login *login, const struct host_key *key, char why[
     snprintf(prompt, sizeof prompt, "The key of host '%s' is not known here: %s %s. Is it the right one, as its administrator "
              "told you? (yes, no, or the fingerprint) ", login->name, key->kind, key->fingerprint);
     for (int tries = 0; tries < 3; tries++) {
-        int r = ask_line(prompt, false, answer);
+        int r = login_ask(login, prompt, false, answer);
         if (r == -ENOTTY)
             return why_say(why, EX_PROTOCOL, "the host's key is not known here (%s %s), and there is nobody to ask; log in once "
                            "from a terminal, or put it into ~/.ssh/known_hosts", key->kind, key->fingerprint);

@@ -9,7 +9,13 @@
 
 #define TRIES 3
 
+int login_ask(const struct login *login, const char *prompt, bool secret, char ret[static ASK_SIZE])
+{
+    return login->config.batch ? -ENOTTY : ask_line(prompt, secret, ret);
+}
+
 struct opening {
+    const struct login *login;
     const char *path;
     bool asked, gave_up;
 };
@@ -25,7 +31,7 @@ static int give_passphrase(const char *libssh_says, char *buf, size_t size, int 
     (void)verify;
     opening->asked = true;
     snprintf(prompt, sizeof prompt, "Passphrase of the key %s: ", opening->path);
-    int r = ask_line(prompt, true, answer);
+    int r = login_ask(opening->login, prompt, true, answer);
     size_t len = r == 0 ? strlen(answer) : 0;
     opening->gave_up = r < 0 || len == 0 || len >= size;
     if (!opening->gave_up)
@@ -34,9 +40,9 @@ static int give_passphrase(const char *libssh_says, char *buf, size_t size, int 
     return opening->gave_up ? -1 : 0;
 }
 
-static ssh_key open_key(const char *path)
+static ssh_key open_key(const struct login *login, const char *path)
 {
-    struct opening opening = { .path = path };
+    struct opening opening = { .login = login, .path = path };
     ssh_key key = NULL;
 
     for (int tries = 0; tries < TRIES; tries++) {
@@ -60,7 +66,7 @@ ssh_key login_private_key(struct login *login, const char *path)
             break;
     if (i == login->n_keys && i < LOGIN_KEYS_MAX) {
         login->key[i].path = strdup(path);
-        login->key[i].key = open_key(path);
+        login->key[i].key = open_key(login, path);
         login->n_keys += login->key[i].path != NULL;
     }
     if (i < login->n_keys && login->key[i].key)

@@ -15,7 +15,7 @@ struct login {
     struct host_spec spec;
     char name[400];                 /* as typed */
     char home[4096];
-    const char *config_file;        /* login_options.config */
+    int flat;                       /* what counts of the configuration, for libssh to read */
     char *identity;                 /* login_options.identity */
     struct ssh_config config;
     /* What was typed or opened. Under ask_lock(), as whoever asks looks first. */
@@ -25,6 +25,9 @@ struct login {
     char answer[ASK_SIZE];          /* the same for a lone hidden question of keyboard-interactive */
     char host_key[200];             /* fingerprint that the person said yes to */
 };
+
+/* ask_line(), unless the configuration says BatchMode. Under ask_lock(). */
+int login_ask(const struct login *login, const char *prompt, bool secret, char ret[static ASK_SIZE]);
 
 /* A connected socket to host, the first of its addresses that answers. 0 and *ret_fd, which is the caller's; or EX_NOHOST,
  * EX_UNAVAILABLE and why. */

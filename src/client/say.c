@@ -49,14 +49,24 @@ int say_error(int status, const char *format, ...)
     return status;
 }
 
+size_t say_harmless(char out[static SAY_LINE_SIZE], const char *text, size_t len)
+{
+    /* What the gate escaped has backslashes in it, which are not to be doubled. */
+    if (len >= SAY_LINE_SIZE || !text_is_plain(text, len))
+        return text_escape(out, SAY_LINE_SIZE, text, len);
+    memcpy(out, text, len);
+    out[len] = '\0';
+    return len;
+}
+
 void say_others(const char *text, size_t len)
 {
     while (len > 0) {
         const char *end = memchr(text, '\n', len);
         size_t n = end ? (size_t)(end - text) : len;
         size_t shown = n > 0 && text[n - 1] == '\r' ? n - 1 : n;
-        char line[4 * WHY_SIZE + 2];
-        size_t used = text_escape(line, sizeof line - 1, text, shown);
+        char line[SAY_LINE_SIZE + 1];
+        size_t used = say_harmless(line, text, shown);
         line[used] = '\n';
         io_write_all(STDERR_FILENO, line, used + 1);
         text += n + (end != NULL);

@@ -17,6 +17,11 @@ void say_progress(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* "virtgate: ...\n". Returns status. */
 int say_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#define SAY_LINE_SIZE 4096
+
+/* One line of somebody else's as it can be shown: as it is, unless something in it would act on the terminal. Its length. */
+size_t say_harmless(char out[static SAY_LINE_SIZE], const char *text, size_t len);
+
 /* Text of another program's standard error, line by line as it is, but for what would act on the terminal. */
 void say_others(const char *text, size_t len);
 

@@ -20,7 +20,8 @@
 struct reading {
     struct ssh_config *config;
     const char *home, *host;
-    bool applies;           /* the block that is being read is for this host */
+    FILE *flat;
+    enum { NOT_OURS, OURS, FOR_LIBSSH } block; /* what is being read: of another host, of this one, or in a Match */
     unsigned depth;
 };
 
@@ -213,22 +214,45 @@ static bool fits(const char *host, char *patterns)
     return fit;
 }
 
+static void pass_on(const struct reading *reading, const char *line)
+{
+    if (reading->flat)
+        fprintf(reading->flat, "%s\n", line);
+}
+
+/* What comes next is not in the Match before it any more. */
+static void end_match(struct reading *reading)
+{
+    if (reading->block == FOR_LIBSSH)
+        pass_on(reading, "Match all");
+    reading->block = NOT_OURS;
+}
+
 /* "all" is for everybody; what else a Match says is libssh's to judge, so what stands in it is not taken here. */
-static void begin_match(struct reading *reading, char *rest)
+static void begin_match(struct reading *reading, char *rest, const char *whole)
 {
     const char *word = next_word(&rest, BLANKS);
 
-    reading->applies = word && strcasecmp(word, "all") == 0;
-    reading->config->unsure |= !reading->applies;
+    end_match(reading);
+    reading->block = word && strcasecmp(word, "all") == 0 ? OURS : FOR_LIBSSH;
+    if (reading->block == FOR_LIBSSH) {
+        reading->config->unsure = true;
+        pass_on(reading, whole);
+    }
+}
+
+static void begin_host(struct reading *reading, char *rest)
+{
+    end_match(reading);
+    reading->block = fits(reading->host, rest) ? OURS : NOT_OURS;
 }
 
 static int include(struct reading *reading, char *rest)
 {
-    bool applies = reading->applies;
     char path[LINE_SIZE];
     int r = 0;
 
-    for (const char *word; r == 0 && applies && (word = next_word(&rest, BLANKS));) {
+    for (const char *word; r == 0 && reading->block == OURS && (word = next_word(&rest, BLANKS));) {
         glob_t found = { 0 };
         if (word[0] == '~' && word[1] == '/')
             snprintf(path, sizeof path, "%s%s", reading->home, word + 1);
@@ -238,31 +262,41 @@ static int include(struct reading *reading, char *rest)
             for (size_t i = 0; r == 0 && i < found.gl_pathc; i++)
                 r = read_file(reading, found.gl_pathv[i]);
         globfree(&found);
-        reading->applies = applies; /* a Host in the file ends with it */
+        end_match(reading);
+        reading->block = OURS; /* a Host in the file ends with it */
     }
     return r;
 }
 
+static void take_line(struct reading *reading, const char *word, char *rest)
+{
+    const char *value = next_word(&rest, BLANKS);
+
+    if (value)
+        set_value(reading, word, value);
+    if (value && strcasecmp(word, "UserKnownHostsFile") == 0 && next_word(&rest, BLANKS))
+        add_lacking(reading, "a second UserKnownHostsFile");
+}
+
 static int read_line(struct reading *reading, char *line)
 {
-    const char *word = next_word(&line, BLANKS "=");
+    char whole[LINE_SIZE];
 
+    snprintf(whole, sizeof whole, "%.*s", (int)strcspn(line, "\r\n"), line);
+    const char *word = next_word(&line, BLANKS "=");
     if (!word)
         return 0;
     line += strspn(line, BLANKS "="); /* "Port = 22" */
     if (strcasecmp(word, "Host") == 0)
-        reading->applies = fits(reading->host, line);
+        begin_host(reading, line);
     else if (strcasecmp(word, "Match") == 0)
-        begin_match(reading, line);
-    else if (strcasecmp(word, "Include") == 0)
+        begin_match(reading, line, whole);
+    else if (strcasecmp(word, "Include") == 0 && reading->block == OURS)
         return include(reading, line);
-    else if (reading->applies) {
-        const char *value = next_word(&line, BLANKS);
-        if (value)
-            set_value(reading, word, value);
-        if (value && strcasecmp(word, "UserKnownHostsFile") == 0 && next_word(&line, BLANKS))
-            add_lacking(reading, "a second UserKnownHostsFile");
-    }
+    else if (reading->block != NOT_OURS)
+        pass_on(reading, whole);
+    if (reading->block == OURS)
+        take_line(reading, word, line);
     return 0;
 }
 
@@ -284,11 +318,20 @@ static int read_file(struct reading *reading, const char *path)
     return r;
 }
 
-int ssh_config_read(struct ssh_config *config, const char *path, const char *home, const char *host)
+int ssh_config_read(struct ssh_config *config, const char *path, const char *home, const char *host, FILE *flat)
 {
-    struct reading reading = { .config = config, .home = home, .host = host, .applies = true };
+    struct reading reading = { .config = config, .home = home, .host = host, .flat = flat, .block = OURS };
+    int r = read_file(&reading, path);
 
-    return read_file(&reading, path);
+    end_match(&reading);
+    return r;
+}
+
+void ssh_config_set(struct ssh_config *config, const char *word, const char *value)
+{
+    struct reading reading = { .config = config, .home = "", .host = "" };
+
+    set_value(&reading, word, value);
 }
 
 void ssh_config_clear(struct ssh_config *config)

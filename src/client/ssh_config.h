@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ~/.ssh/config is libssh's to read, and it does: Host, Match, HostName, User, Port, ProxyJump and so on. This reads the same
- * file for what libssh 0.10 does not know, or does not tell: certificates, which keys there are, how strict to be with a host's
- * key, and which words of the user's would be passed over in silence. */
+/* What ~/.ssh/config says, libssh acts on: HostName, User, Port, ProxyJump and so on. But libssh 0.10 compares a Host with what
+ * an earlier HostName has put in its place, and ssh(1) with the name as it was typed. So the blocks are picked here, and libssh
+ * gets the lines that count (flat), with every Match in its place for it to judge. Besides, this reads what libssh does not know
+ * or does not tell: certificates, which keys there are, how strict to be with a host's key, and which words of the user's would
+ * be passed over in silence. */
 #ifndef VG_CLIENT_SSH_CONFIG_H
 #define VG_CLIENT_SSH_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #define SSH_CONFIG_FILES_MAX 16
 
@@ -27,9 +30,12 @@ struct ssh_config {                                /* starts as { 0 } */
     unsigned seen;                                 /* the first value counts */
 };
 
-/* Adds what the file at path says of host, as it was typed; home stands for ~ and %d. A file that is not there says
- * nothing. 0 or -errno. */
-int ssh_config_read(struct ssh_config *config, const char *path, const char *home, const char *host);
+/* Adds what the file at path says of host, as it was typed; home stands for ~ and %d. The lines for libssh go to flat, unless
+ * that is NULL. A file that is not there says nothing. 0 or -errno. */
+int ssh_config_read(struct ssh_config *config, const char *path, const char *home, const char *host, FILE *flat);
+
+/* As if word and value stood before everything in the file. */
+void ssh_config_set(struct ssh_config *config, const char *word, const char *value);
 
 void ssh_config_clear(struct ssh_config *config);
 

@@ -43,11 +43,17 @@ static const char *put(const char *name, const char *text)
     return path;
 }
 
+static char *flat; /* what libssh gets */
+static size_t flat_len;
+
 static struct ssh_config read_for(const char *host, const char *text)
 {
     struct ssh_config config = { 0 };
 
-    assert_int_equal(ssh_config_read(&config, put("config", text), home, host), 0);
+    free(flat);
+    FILE *out = open_memstream(&flat, &flat_len);
+    assert_int_equal(ssh_config_read(&config, put("config", text), home, host, out), 0);
+    fclose(out);
     return config;
 }
 
@@ -115,7 +121,7 @@ static void ends_a_circle_of_files(void **state)
     struct ssh_config config = { 0 };
 
     (void)state;
-    assert_true(ssh_config_read(&config, put("config", "Include config\n"), home, "lab") < 0);
+    assert_true(ssh_config_read(&config, put("config", "Include config\n"), home, "lab", NULL) < 0);
     ssh_config_clear(&config);
 }
 
@@ -140,6 +146,19 @@ static void leaves_a_match_to_libssh(void **state)
     assert_true(config.unsure);
     assert_int_equal(config.n_identities, 1);
     assert_string_equal(config.identity[0], "/keys/all");
+    assert_string_equal(flat, "Match exec \"true\"\nIdentityFile /keys/match\nMatch all\nIdentityFile /keys/all\n");
+    ssh_config_clear(&config);
+}
+
+/* A Host is compared with what was typed, also behind a HostName; that libssh never sees one is what makes it so. */
+static void gives_libssh_what_counts(void **state)
+{
+    (void)state;
+    put("more.conf", "Port 7\nMatch user x\nUser y\n");
+    struct ssh_config config = read_for("lab", "Host lab\n  HostName = 10.0.0.1 \nHost other\n  Port 1\nInclude more.conf\nHost l*\n"
+                                        "Include more.conf\nUser me\nHost 10.*\n  Port 2\nMatch host 10.0.0.1\nPort 3\n");
+    assert_string_equal(flat, "  HostName = 10.0.0.1 \nPort 7\nMatch user x\nUser y\nMatch all\nUser me\n"
+                              "Match host 10.0.0.1\nPort 3\nMatch all\n");
     ssh_config_clear(&config);
 }
 
@@ -148,7 +167,7 @@ static void a_missing_file_says_nothing(void **state)
     struct ssh_config config = { 0 };
 
     (void)state;
-    assert_int_equal(ssh_config_read(&config, "/nonexistent/config", home, "lab"), 0);
+    assert_int_equal(ssh_config_read(&config, "/nonexistent/config", home, "lab", NULL), 0);
     assert_int_equal(config.n_identities, 0);
 }
 
@@ -160,6 +179,7 @@ int main(void)
         cmocka_unit_test(ends_a_circle_of_files),
         cmocka_unit_test(names_what_would_be_passed_over),
         cmocka_unit_test(leaves_a_match_to_libssh),
+        cmocka_unit_test(gives_libssh_what_counts),
         cmocka_unit_test(a_missing_file_says_nothing),
     };
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virtgate as a person or a program starts it. It is root's, whose key opens the accounts."""
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+
+import vgtest
+
+ALICE = f"alice@{vgtest.HOST}"
+
+
+def run(*words, stdin=b"", timeout=60, env=None):
+    """Without a terminal: there is nobody to ask."""
+    done = subprocess.run(["virtgate", *map(str, words)], input=stdin, capture_output=True, timeout=timeout, start_new_session=True,
+                          env={**os.environ, **(env or {})})
+    return vgtest.Result(done.returncode, done.stdout, done.stderr)
+
+
+def terminal(*words, env=None):
+    """On a terminal, for the length of the block."""
+    def start(**options):
+        return subprocess.Popen(["virtgate", *map(str, words)], start_new_session=True, env={**os.environ, **(env or {})}, **options)
+    return vgtest.OnTerminal(start)
+
+
+class Home:
+    """A configuration of ssh's in a folder of its own: what is in ~/.ssh of root does not count, but for its keys."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.known_hosts = self.folder / "known_hosts"
+        self.config = self.folder / "config"
+        self.settings()
+
+    def settings(self, text="", known_hosts=True):
+        self.config.write_text(text + (f"\nHost *\nUserKnownHostsFile {self.known_hosts}\n" if known_hosts else ""))
+
+    def knows(self, port, key=None):
+        """A key of the sshd at that port: its own, or another."""
+        key = key or pathlib.Path("/etc/ssh/ssh_host_ed25519_key.pub").read_text()
+        kind, blob = key.split()[:2]
+        with self.known_hosts.open("a") as out:
+            out.write(f"[{vgtest.HOST}]:{port} {kind} {blob}\n" if port != 22 else f"{vgtest.HOST} {kind} {blob}\n")
+
+    def key(self, name, passphrase=""):
+        path = self.folder / name
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", path], check=True)
+        return path
+
+
+@contextlib.contextmanager
+def authorized(user, key):
+    """The public half of key opens user's account."""
+    path = pathlib.Path(f"/home/{user}/.ssh/authorized_keys")
+    before = path.read_text()
+    try:
+        path.write_text(before + pathlib.Path(f"{key}.pub").read_text())
+        yield
+    finally:
+        path.write_text(before)
+
+
+@contextlib.contextmanager
+def agent(folder, *keys):
+    """A running ssh-agent that has the keys; what its clients need in their environment."""
+    path = pathlib.Path(folder, "agent")
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+    try:
+        vgtest.wait_until(path.exists, what="the agent")
+        env = {"SSH_AUTH_SOCK": str(path)}
+        for key in keys:
+            subprocess.run(["ssh-add", "-q", key], env={**os.environ, **env}, check=True, stdin=subprocess.DEVNULL)
+        yield env
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def missing(*programs):
+    if not pathlib.Path("/usr/bin/virtgate").exists():
+        return "needs virtgate (run inside tests/sandbox --up)"
+    return next((f"needs {name}" for name in programs if not shutil.which(name)), None)
