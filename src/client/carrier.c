@@ -18,6 +18,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "client/thread.h"
 
 #define CHANNELS_MAX 64
 #define BUFFER_SIZE (32U * 1024)
@@ -239,7 +240,9 @@ static void give_back(struct carrier *carrier, struct channel *channel)
 {
     if (channel->ssh) {
         ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
-        ssh_channel_close(channel->ssh);
+        /* One that was refused has no number on the other side; libssh 0.10 would close channel 0 there, which is another. */
+        if (ssh_channel_is_open(channel->ssh))
+            ssh_channel_close(channel->ssh);
         ssh_channel_free(channel->ssh);
         channel->ssh = NULL;
     }
@@ -392,7 +395,7 @@ int carrier_start(struct connection *connection, struct carrier **ret)
     pthread_cond_init(&carrier->over, NULL);
     ssh_set_blocking(carrier->session, 0);
     if (carrier->wake < 0 || !carrier->event || ssh_event_add_session(carrier->event, carrier->session) != SSH_OK ||
-        pthread_create(&carrier->thread, NULL, loop, carrier) != 0) {
+        thread_start(&carrier->thread, loop, carrier) != 0) {
         free_carrier(carrier);
         return -ENOMEM;
     }

@@ -18,6 +18,8 @@ static const struct client_verb {
     { "info", "info HOST VM [--json]", 2, 2, OPTION_JSON, client_info },
     { "list", "list HOST... [--json] [--watch]", 1, WORDS_MAX_COUNT, OPTION_JSON | OPTION_WATCH, client_list },
     { "proxy", "proxy HOST VM [INDEX]", 2, 3, 0, client_proxy },
+    { "view", "view HOST VM [INDEX] [--viewer CMD] [--listen 127.0.0.1:PORT] [--screenshot FILE.png]", 2, 3,
+      OPTION_VIEWER | OPTION_LISTEN | OPTION_SCREENSHOT, client_view },
 };
 
 static int print_help(void)
@@ -88,6 +90,9 @@ int client_command(char out[static CLIENT_COMMAND_SIZE], const char *verb, const
     char why[COMMAND_WHY_SIZE];
     size_t len = (size_t)snprintf(out, CLIENT_COMMAND_SIZE, "%s%s%s", verb, option ? " " : "", option ? option : "");
 
+    for (size_t i = 0; i < n; i++)
+        if (strchr(argv[i], ' ')) /* it would be two words there */
+            return say_error(EX_USAGE, "expected a virtual machine's name without blanks; uuid:UUID names any machine");
     for (size_t i = 0; i < n && len < CLIENT_COMMAND_SIZE; i++)
         len += (size_t)snprintf(out + len, CLIENT_COMMAND_SIZE - len, " %s", argv[i]);
     if (len >= CLIENT_COMMAND_SIZE)

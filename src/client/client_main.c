@@ -14,5 +14,6 @@ int main(int argc, char *argv[])
         return EX_OSERR;
     signal(SIGPIPE, SIG_IGN);
     name = name ? name + 1 : argc > 0 ? argv[0] : "";
-    return strcmp(name, "virtgate-ssh") == 0 ? client_ssh(argc, argv) : client_run(argc, argv);
+    /* virt-viewer starts whatever is called ssh in its PATH. */
+    return strcmp(name, "virtgate-ssh") == 0 || strcmp(name, "ssh") == 0 ? client_ssh(argc, argv) : client_run(argc, argv);
 }

@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "client/client.h"
+#include "client/thread.h"
 #include "relay/relay.h"
 #include "terminal/terminal.h"
 
@@ -53,7 +54,7 @@ static enum relay_end carry(struct console *console)
         .filter = console->raw ? terminal_filter : NULL, .stop = console->raw ? terminal_stop() : NULL,
     };
     console->far = pair[1];
-    if (pthread_create(&thread, NULL, run_far, console) == 0) {
+    if (thread_start(&thread, run_far, console) == 0) {
         end = relay_run(&relay, &totals);
         fd_close(&pair[0]);
         pthread_join(thread, NULL);

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "client/client.h"
 #include "client/json_read.h"
+#include "client/thread.h"
 
 #define LIST_MAX (8U * 1024 * 1024)
 #define WATCH_S 2
@@ -83,7 +84,7 @@ static void *run_host(void *context)
 static void ask_all(struct host *hosts, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        hosts[i].started = n > 1 && pthread_create(&hosts[i].thread, NULL, run_host, &hosts[i]) == 0;
+        hosts[i].started = n > 1 && thread_start(&hosts[i].thread, run_host, &hosts[i]) == 0;
     for (size_t i = 0; i < n; i++) {
         if (hosts[i].started)
             pthread_join(hosts[i].thread, NULL);

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/io.h"
 #include "client/carrier.h"
+#include "client/thread.h"
 #include "client/through_ssh.h"
 
 #define TRIES 3
@@ -265,7 +266,7 @@ int remote_read(struct remote *remote, const char *command, size_t max, char **r
         return say_why(said, EX_OSERR, login_name(remote->login), "this computer is short of descriptors; try again");
     reading.in = none;
     reading.out = fds[1];
-    if (pthread_create(&thread, NULL, run_reading, &reading) != 0) {
+    if (thread_start(&thread, run_reading, &reading) != 0) {
         fd_close(&fds[0]);
         fd_close(&fds[1]);
         return say_why(said, EX_OSERR, login_name(remote->login), "this computer is short of threads; try again");

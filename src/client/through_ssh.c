@@ -49,12 +49,12 @@ static int make_words(char *ssh, const struct host_spec *spec, const char *comma
     return 0;
 }
 
-/* This program ignores SIGPIPE; its children shall not. */
+/* This program ignores SIGPIPE, and its threads take no signals; its children shall be as if started by a shell. */
 static int spawn(const char *const *words, int in, int out, int err, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t defaults;
+    sigset_t defaults, none;
     int r;
 
     posix_spawn_file_actions_init(&actions);
@@ -62,7 +62,9 @@ static int spawn(const char *const *words, int in, int out, int err, pid_t *ret_
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);

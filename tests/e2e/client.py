@@ -11,9 +11,9 @@ import vgtest
 ALICE = f"alice@{vgtest.HOST}"
 
 
-def run(*words, stdin=b"", timeout=60, env=None):
+def run(*words, stdin=b"", timeout=60, env=None, program="virtgate"):
     """Without a terminal: there is nobody to ask."""
-    done = subprocess.run(["virtgate", *map(str, words)], input=stdin, capture_output=True, timeout=timeout, start_new_session=True,
+    done = subprocess.run([program, *map(str, words)], input=stdin, capture_output=True, timeout=timeout, start_new_session=True,
                           env={**os.environ, **(env or {})})
     return vgtest.Result(done.returncode, done.stdout, done.stderr)
 
