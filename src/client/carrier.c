@@ -17,11 +17,13 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/io.h"
 #include "base/text.h"
 #include "client/thread.h"
 
 #define CHANNELS_MAX 64
 #define BUFFER_SIZE (32U * 1024)
+#define LAST_WORDS_MS 5000
 #define STARTING_MS 20 /* an answer may have been read in another channel's call */
 
 struct buffer {
@@ -39,6 +41,7 @@ struct channel {
     bool noted;        /* libssh has something for this channel */
     bool in_ended, up_closed, down_ended, down_closed;
     bool in_ready, out_ready, out_gone; /* what poll(2) said */
+    int64_t leave_ms;  /* nobody is there any more: when not to wait for the host's last words; 0 for none */
 };
 
 struct carrier {
@@ -217,9 +220,14 @@ static void run_channel(struct channel *channel)
         channel->down_closed = true;
         shutdown(channel->carry->out, SHUT_WR); /* of a socket: whoever reads sees the end */
     }
-    if ((channel->down_closed && ssh_channel_is_closed(channel->ssh)) || channel->out_gone) {
+    bool closed = ssh_channel_is_closed(channel->ssh);
+    /* Who has read to the end and hung up still wants to know how it ended; a host that closes nothing is not waited for. */
+    if (channel->out_gone && channel->down_closed && !channel->leave_ms)
+        channel->leave_ms = io_monotonic_ms() + LAST_WORDS_MS;
+    bool left = channel->out_gone && (!channel->down_closed || io_monotonic_ms() >= channel->leave_ms);
+    if ((channel->down_closed && closed) || left) {
         take_said(channel);
-        channel->carry->status = channel->out_gone ? 0 : ssh_channel_get_exit_status(channel->ssh);
+        channel->carry->status = closed ? ssh_channel_get_exit_status(channel->ssh) : 0;
         finish(channel, CARRY_ENDED);
     }
 }
@@ -310,7 +318,9 @@ static void add_channel(const struct channel *channel, bool sending, struct wait
     at[0] = (struct pollfd){ .fd = wants ? carry->in : -1, .events = POLLIN };
     /* Also with nothing to give: whether anybody still reads. Not a socket whose end was not read yet, which would only say
      * so again and again. */
-    bool watch = running && (channel->in_ended || !channel->out_is_socket);
+    bool watch = running && (channel->in_ended || !channel->out_is_socket) && !channel->out_gone;
+    if (channel->leave_ms && waits->ms != 0)
+        waits->ms = STARTING_MS * 5;
     at[1] = (struct pollfd){ .fd = gives || watch ? carry->out : -1, .events = gives ? POLLOUT : 0 };
     if (!running)
         waits->ms = waits->ms < 0 ? STARTING_MS : waits->ms;

@@ -17,6 +17,7 @@ static const struct client_verb {
     { "console", "console HOST VM [DEVICE] [--reconnect] [--takeover]", 2, 3, OPTION_RECONNECT | OPTION_TAKEOVER, client_console },
     { "info", "info HOST VM [--json]", 2, 2, OPTION_JSON, client_info },
     { "list", "list HOST... [--json] [--watch]", 1, WORDS_MAX_COUNT, OPTION_JSON | OPTION_WATCH, client_list },
+    { "power", "power start|shutdown|reboot|reset|off|suspend|resume HOST VM", 3, 3, 0, client_power },
     { "proxy", "proxy HOST VM [INDEX]", 2, 3, 0, client_proxy },
     { "view", "view HOST VM [INDEX] [--viewer CMD] [--listen 127.0.0.1:PORT] [--screenshot FILE.png]", 2, 3,
       OPTION_VIEWER | OPTION_LISTEN | OPTION_SCREENSHOT, client_view },

@@ -10,6 +10,7 @@ int client_run(int argc, char *const *argv);
 int client_list(const struct options *options, size_t n, const char *const *argv);
 int client_info(const struct options *options, size_t n, const char *const *argv);
 int client_console(const struct options *options, size_t n, const char *const *argv);
+int client_power(const struct options *options, size_t n, const char *const *argv);
 int client_view(const struct options *options, size_t n, const char *const *argv);
 int client_proxy(const struct options *options, size_t n, const char *const *argv);
 

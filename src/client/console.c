@@ -3,16 +3,14 @@
  * the other side gets no terminal and so passes every byte. */
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/fd.h"
+#include "base/io.h"
 #include "client/client.h"
-#include "client/thread.h"
+#include "client/far.h"
 #include "relay/relay.h"
 #include "terminal/terminal.h"
 
@@ -21,46 +19,24 @@
 struct console {
     struct remote *remote;
     char command[CLIENT_COMMAND_SIZE];
-    int far;                /* the host's side of the pair */
-    int status;
-    struct remote_said said;
+    struct far far;
     struct terminal_escape escape;
     bool raw;
 };
 
-static void *run_far(void *context)
-{
-    struct console *console = context;
-
-    console->status = remote_run(console->remote, console->command, console->far, console->far, &console->said);
-    fd_close(&console->far);
-    return NULL;
-}
-
 /* Carries until one side ends. Returns how. */
 static enum relay_end carry(struct console *console)
 {
-    enum relay_end end = RELAY_FAILED;
     struct relay_totals totals;
-    pthread_t thread;
-    int pair[2];
 
-    console->status = EX_OSERR;
-    console->said.len = 0;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+    if (far_start(&console->far, console->remote, console->command))
         return RELAY_FAILED;
     struct relay relay = {
-        .in = STDIN_FILENO, .out = STDOUT_FILENO, .stream = pair[0], .control = -1, .context = &console->escape,
+        .in = STDIN_FILENO, .out = STDOUT_FILENO, .stream = console->far.near, .control = -1, .context = &console->escape,
         .filter = console->raw ? terminal_filter : NULL, .stop = console->raw ? terminal_stop() : NULL,
     };
-    console->far = pair[1];
-    if (thread_start(&thread, run_far, console) == 0) {
-        end = relay_run(&relay, &totals);
-        fd_close(&pair[0]);
-        pthread_join(thread, NULL);
-    }
-    fd_close(&pair[0]);
-    fd_close(&console->far);
+    enum relay_end end = relay_run(&relay, &totals);
+    far_end(&console->far);
     return end;
 }
 
@@ -68,9 +44,11 @@ static enum relay_end carry(struct console *console)
 static bool pause_for(struct console *console, int ms)
 {
     struct pollfd wait = { .fd = STDIN_FILENO, .events = POLLIN };
+    int64_t end_ms = io_monotonic_ms() + ms, left;
     char data[257];
 
-    while (poll(&wait, 1, ms) > 0) {
+    /* Whoever types meanwhile does not put it off. */
+    while ((left = end_ms - io_monotonic_ms()) > 0 && poll(&wait, 1, (int)left) > 0) {
         ssize_t n = read(STDIN_FILENO, data, sizeof data - 1);
         size_t len = n > 0 ? (size_t)n : 0;
         if (n <= 0 || *terminal_stop() || terminal_filter(&console->escape, data, &len))
@@ -99,14 +77,14 @@ static int run(struct console *console, bool reconnect)
     for (;;) {
         enum relay_end end = carry(console);
         if (end == RELAY_FAILED)
-            return say_error(EX_OSERR, "this computer is short of descriptors or threads; try again");
-        if (!reconnect || !may_come_back(end, console->status))
-            return end == RELAY_STREAM_ENDED ? console->status : EX_OK;
+            return EX_OSERR;
+        if (!reconnect || !may_come_back(end, console->far.status))
+            return end == RELAY_STREAM_ENDED ? console->far.status : EX_OK;
         say_raw(console, "the console is gone; it is tried again until it is back, or you leave with Ctrl-] or ~.");
         if (pause_for(console, pause_ms))
             return EX_OK;
         /* A session that worked was worth a quick try; a host that stays away is not asked every second. */
-        pause_ms = console->status == EX_OK ? 1000 : pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
+        pause_ms = console->far.status == EX_OK ? 1000 : pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
     }
 }
 
@@ -125,12 +103,12 @@ static int run_in_terminal(struct console *console, bool reconnect)
         terminal_restore();
         dprintf(STDERR_FILENO, "\r\n");
     }
-    return client_said(status, &console->said);
+    return client_said(status, &console->far.said);
 }
 
 int client_console(const struct options *options, size_t n, const char *const *argv)
 {
-    struct console console = { .far = -1 };
+    struct console console = { .raw = false };
     int status = client_command(console.command, "console", options->takeover ? "--takeover" : NULL, n - 1, argv + 1);
 
     if (status)
