@@ -115,14 +115,14 @@ static int read_string(struct reading *reading, char **ret)
     char *out = malloc((size_t)(reading->end - reading->at) + 1);
     size_t len = 0, n;
     uint32_t code;
+    int r = 0;
 
     if (!out)
         return -ENOMEM;
-    while (reading->at < reading->end && *reading->at != '"') {
+    while (r == 0 && reading->at < reading->end && *reading->at != '"') {
         if (*reading->at == '\\') {
             reading->at++;
-            if (read_escape(reading, out, &len) < 0)
-                break;
+            r = read_escape(reading, out, &len);
             continue;
         }
         n = text_utf8_char(reading->at, (size_t)(reading->end - reading->at), &code);
@@ -132,7 +132,7 @@ static int read_string(struct reading *reading, char **ret)
         len += n;
         reading->at += n;
     }
-    if (reading->at == reading->end || *reading->at != '"') {
+    if (r < 0 || reading->at == reading->end || *reading->at != '"') {
         free(out);
         return -EINVAL;
     }

@@ -19,6 +19,7 @@ void say_init(bool progress_wanted)
 }
 
 /* One write, so that lines of several threads do not mix. */
+__attribute__((format(printf, 1, 0)))
 static void put_line(const char *format, va_list args)
 {
     char text[LINE_SIZE], line[LINE_SIZE + 16];
