@@ -13,6 +13,7 @@ import pytest
 
 import client
 import gui
+import pam_sshd
 import sshd_config
 import vgtest
 from client import ALICE
@@ -84,6 +85,15 @@ class Viewed(gui.Program):
         return self.wait(timeout=20)
 
 
+def listening(stack, *words):
+    """virtgate view --listen until the stack ends; its port."""
+    process = subprocess.Popen(["virtgate", "view", *map(str, words), "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, bufsize=0)
+    stack.callback(process.stderr.close)
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
+    return int(re.search(rb":(\d+) ", vgtest.Stream(process.stderr.fileno(), None).read_until(rb":\d+ is for your viewer"))[1])
+
+
 # --- viewers ----------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("vm", ["cards2", "nolisten", "sockvm", "spicevm"])
@@ -109,6 +119,25 @@ def test_channels_share_a_login(desktop):
             wait_until(lambda: len(sessions(mark, "spicevm")) >= 4, what="4 connections")
             assert logins(mark) == 1
             view.end_viewer()
+
+
+@pytest.mark.skipif(bool(pam_sshd.missing()), reason=str(pam_sshd.missing()))
+def test_channels_share_a_login_that_is_confined(tmp_path):
+    """More sessions over one login are no way around the PAM lock: each is confined, and has the login's address and key."""
+    home = client.Home(tmp_path)
+    with pam_sshd.pam(pam_sshd.stack()), pam_sshd.server("MaxSessions 20\n") as port, \
+            vgtest.acl(vgtest.ACL.read_text() + "\n[gate]\nconfined = required\n"), contextlib.ExitStack() as stack:
+        home.knows(port)
+        mark = vgtest.log_mark()
+        place = listening(stack, f"{ALICE}:{port}", "spicevm", "-F", home.config)
+        for _ in range(4):
+            peer = stack.enter_context(socket.create_connection((vgtest.HOST, place)))
+            assert vgtest.spice_link(vgtest.Stream(peer.fileno(), peer.fileno()))[2] == 0
+        assert len(list(pam_sshd.LOGINS.iterdir())) == 1
+        for line in sessions(mark, "spicevm"):
+            assert vgtest.fields(line)["from"] == vgtest.HOST and vgtest.fields(line)["key"].startswith("SHA256:")
+        assert len(sessions(mark, "spicevm")) == 4
+    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
 
 
 def test_channels_that_may_not_share_a_login(desktop):
@@ -189,12 +218,10 @@ def connect_as(user, address):
 
 
 def test_listen():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(["virtgate", "view", ALICE, "cards2", "--listen", f"127.0.0.1:{port}"], stderr=subprocess.PIPE, bufsize=0)
+    process = subprocess.Popen(["virtgate", "view", ALICE, "cards2", "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, bufsize=0)
     try:
         stream = vgtest.Stream(process.stderr.fileno(), None)
-        stream.read_until(rb"vnc://127\.0\.0\.1:%d is for your viewer" % port)
+        port = int(re.search(rb":(\d+) ", stream.read_until(rb"vnc://127\.0\.0\.1:\d+ is for your viewer"))[1])
         assert connect_as("root", port) == "RFB 003.008"
         assert connect_as("carol", port) == ""
         stream.read_until(b"somebody else on this computer tried to see the display, and was turned away\n")
