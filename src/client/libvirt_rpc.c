@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -166,6 +167,8 @@ static int explain_error(struct message *message, char why[static WHY_SIZE])
         !take_u32(message, &len) || !take_bytes(message, &text, len))
         return -EPROTO;
     text_escape(shown, sizeof shown, (const char *)text, len);
+    if (len == 0)
+        snprintf(shown, sizeof shown, "libvirt's error number %u", code);
     if (code == ERROR_NO_DOMAIN || code == ERROR_OPERATION_DENIED)
         return why_say(why, EX_NOPERM, "%s", shown);
     return why_say(why, EX_UNAVAILABLE, "%s", shown);

@@ -4,8 +4,10 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
+import sshd_config
 import vgtest
 
 ALICE = f"alice@{vgtest.HOST}"
@@ -76,6 +78,26 @@ def agent(folder, *keys):
     finally:
         process.terminate()
         process.wait()
+
+
+@contextlib.contextmanager
+def settings_for_gate(text):
+    """Before the shipped ones: the first value counts."""
+    path = sshd_config.DROPINS / "04-test.conf"
+    path.write_text(f"Match Group {sshd_config.GROUP}\n{text}\nMatch all\n")
+    try:
+        reload_sshd()
+        yield
+    finally:
+        path.unlink()
+        reload_sshd()
+
+
+def reload_sshd():
+    """The listener that serves port 22; it says when it has started again."""
+    mark = vgtest.log_mark()
+    os.kill(int(pathlib.Path("/run/sshd.pid").read_text()), signal.SIGHUP)
+    vgtest.wait_for_log(mark, "Server listening on .* port 22")
 
 
 def missing(*programs):

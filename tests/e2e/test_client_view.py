@@ -14,7 +14,6 @@ import pytest
 import client
 import gui
 import pam_sshd
-import sshd_config
 import vgtest
 from client import ALICE
 from vgtest import wait_until
@@ -42,26 +41,6 @@ def sessions(mark, vm):
 
 def folders():
     return {path for pattern in ("virtgate-*", "desktop-*/virtgate-*") for path in pathlib.Path("/tmp").glob(pattern)}
-
-
-@contextlib.contextmanager
-def settings_for_gate(text):
-    """Before the shipped ones: the first value counts."""
-    path = sshd_config.DROPINS / "04-test.conf"
-    path.write_text(f"Match Group {sshd_config.GROUP}\n{text}\nMatch all\n")
-    try:
-        reload_sshd()
-        yield
-    finally:
-        path.unlink()
-        reload_sshd()
-
-
-def reload_sshd():
-    """The listener that serves port 22; it says when it has started again."""
-    mark = vgtest.log_mark()
-    os.kill(int(pathlib.Path("/run/sshd.pid").read_text()), signal.SIGHUP)
-    vgtest.wait_for_log(mark, "Server listening on .* port 22")
 
 
 class Viewed(gui.Program):
@@ -112,7 +91,7 @@ def test_view(desktop, vm, way):
 
 def test_channels_share_a_login(desktop):
     """Where the host allows it."""
-    with settings_for_gate("MaxSessions 20"):
+    with client.settings_for_gate("MaxSessions 20"):
         mark = vgtest.log_mark()
         with Viewed(desktop, ALICE, "spicevm") as view:
             view.shows(WINDOW, "spicevm")
