@@ -254,8 +254,8 @@ static int explain(const struct auth *auth, unsigned offered, char why[static WH
                        "account at this time or from this address: ask its administrator", shown);
     }
     name_methods(offered, takes);
-    return why_say(why, EX_NOPERM, "permission denied: the host takes %s, and %u key%s did not do%s; is the account right (user@%s), "
-                   "and your key known to its administrator?", takes, auth->n_keys, auth->n_keys == 1 ? "" : "s",
+    return why_say(why, EX_NOPERM, "permission denied: the host takes %s, and %u key%s did not do%s; is the account right "
+                   "(user@%s), and your key known to its administrator?", takes, auth->n_keys, auth->n_keys == 1 ? "" : "s",
                    auth->nobody ? ", and there is no terminal to ask for a password" : "", auth->login->spec.host);
 }
 

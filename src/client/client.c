@@ -14,7 +14,8 @@ static const struct client_verb {
     unsigned options;
     int (*run)(const struct options *options, size_t n, const char *const *argv);
 } verbs[] = {
-    { "console", "console HOST VM [DEVICE] [--reconnect] [--takeover]", 2, 3, OPTION_RECONNECT | OPTION_TAKEOVER, client_console },
+    { "console", "console HOST VM [DEVICE] [--reconnect] [--takeover]", 2, 3, OPTION_RECONNECT | OPTION_TAKEOVER,
+      client_console },
     { "info", "info HOST VM [--json]", 2, 2, OPTION_JSON, client_info },
     { "list", "list HOST... [--json] [--watch]", 1, WORDS_MAX_COUNT, OPTION_JSON | OPTION_WATCH, client_list },
     { "power", "power start|shutdown|reboot|reset|off|suspend|resume HOST VM", 3, 3, 0, client_power },

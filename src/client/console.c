@@ -60,7 +60,8 @@ static bool pause_for(struct console *console, int ms)
 /* What another try may mend: the host or the machine is away, or somebody else has the console. */
 static bool may_come_back(enum relay_end end, int status)
 {
-    return end == RELAY_STREAM_ENDED && (status == EX_OK || status == EX_UNAVAILABLE || status == EX_TEMPFAIL || status == EX_NOHOST);
+    return end == RELAY_STREAM_ENDED && (status == EX_OK || status == EX_UNAVAILABLE || status == EX_TEMPFAIL ||
+                                         status == EX_NOHOST);
 }
 
 /* The terminal is raw: a line needs its own return. */

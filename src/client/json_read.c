@@ -52,7 +52,12 @@ static int read_hex(struct reading *reading, uint32_t *ret)
         return -EINVAL;
     for (int i = 0; i < 4; i++) {
         char c = *reading->at++;
-        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (unsigned)((c | 0x20) - 'a' + 10) : 16;
+        char small = c | 0x20;
+        unsigned digit = 16;
+        if (c >= '0' && c <= '9')
+            digit = (unsigned)(c - '0');
+        else if (small >= 'a' && small <= 'f')
+            digit = (unsigned)(small - 'a' + 10);
         if (digit == 16)
             return -EINVAL;
         code = code << 4 | digit;

@@ -212,7 +212,8 @@ static int open_connection(struct talk *talk, char why[static WHY_SIZE])
 }
 
 /* The domain as libvirt names it: name, uuid and number, 4 + n + 16 + 4 bytes that go back as they came. */
-static int find_domain(struct talk *talk, const char *vm, unsigned char domain[static MESSAGE_MAX], size_t *ret_len, char why[static WHY_SIZE])
+static int find_domain(struct talk *talk, const char *vm, unsigned char domain[static MESSAGE_MAX], size_t *ret_len,
+                       char why[static WHY_SIZE])
 {
     static const char by_uuid[] = "uuid:";
     const unsigned char *skipped;
@@ -234,8 +235,8 @@ static int find_domain(struct talk *talk, const char *vm, unsigned char domain[s
         return r;
     struct message *message = &talk->message;
     size_t from = message->at;
-    if (!take_u32(message, &len) || len > VM_NAME_MAX || !take_bytes(message, &skipped, len) || !take_bytes(message, &skipped, UUID_SIZE) ||
-        !take_u32(message, &id) || message->at != message->len)
+    if (!take_u32(message, &len) || len > VM_NAME_MAX || !take_bytes(message, &skipped, len) ||
+        !take_bytes(message, &skipped, UUID_SIZE) || !take_u32(message, &id) || message->at != message->len)
         return -EPROTO;
     *ret_len = message->len - from;
     memcpy(domain, message->data + from, *ret_len);
@@ -274,5 +275,6 @@ int libvirt_rpc_power(int fd, int deadline_ms, const char *verb, const char *vm,
         return why_say(why, EX_UNAVAILABLE, "the host does not answer; see by virtgate list whether it was done");
     if (r == -EPROTO)
         return why_say(why, EX_PROTOCOL, "the answer is not libvirt's");
-    return r < 0 ? why_say(why, EX_UNAVAILABLE, "the connection ended before the answer; see by virtgate list whether it was done") : r;
+    return r < 0 ? why_say(why, EX_UNAVAILABLE,
+                           "the connection ended before the answer; see by virtgate list whether it was done") : r;
 }

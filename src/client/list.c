@@ -65,7 +65,8 @@ static void ask(struct host *host)
     if (host->remote && host->status == 0)
         host->status = remote_read(host->remote, "list --json", LIST_MAX, &text, &len, &host->said);
     if (host->status == 0 && json_read(text, len, &host->machines) < 0)
-        no_listing(host, EX_PROTOCOL, "the answer is not a gate's list; is there a virtgate on this host, and are you in its group?");
+        no_listing(host, EX_PROTOCOL,
+                   "the answer is not a gate's list; is there a virtgate on this host, and are you in its group?");
     else if (host->status == 0 && !is_listing(host->machines))
         no_listing(host, EX_PROTOCOL, "the answer is not a gate's list");
     if (host->status) {
@@ -248,7 +249,8 @@ static int complain(const struct host *hosts, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         const struct remote_said *said = &hosts[i].said;
-        bool ours = said->len > 10 && memcmp(said->text, "virtgate: ", 10) == 0 && !strncmp(said->text + 10, hosts[i].spec, strlen(hosts[i].spec));
+        bool ours = said->len > 10 && memcmp(said->text, "virtgate: ", 10) == 0 &&
+            !strncmp(said->text + 10, hosts[i].spec, strlen(hosts[i].spec));
         /* A line of the gate's does not say which host it comes from. */
         if (n > 1 && said->len > 0 && !ours)
             say_error(0, "%s says:", hosts[i].spec);

@@ -28,7 +28,8 @@ static int make_folder(struct listening *listening)
     struct stat st;
 
     /* Only where nobody else could put something in its place; a long path would not fit into a socket's address. */
-    if (!runtime || runtime[0] != '/' || strlen(runtime) > 60 || stat(runtime, &st) < 0 || st.st_uid != geteuid() || st.st_mode & 022)
+    if (!runtime || runtime[0] != '/' || strlen(runtime) > 60 || stat(runtime, &st) < 0 || st.st_uid != geteuid() ||
+        st.st_mode & 022)
         runtime = "/tmp";
     snprintf(listening->folder, sizeof listening->folder, "%s/virtgate-XXXXXX", runtime);
     if (!mkdtemp(listening->folder)) { /* 0700 */
@@ -121,10 +122,12 @@ static bool find_owner(const struct sockaddr_in *peer, const struct sockaddr_in 
         return false;
     while (!found && fgets(line, sizeof line, table)) {
         unsigned local, local_port, remote, remote_port, state, uid;
-        if (sscanf(line, " %*u: %x:%x %x:%x %x %*x:%*x %*x:%*x %*x %u", &local, &local_port, &remote, &remote_port, &state, &uid) != 6)
+        if (sscanf(line, " %*u: %x:%x %x:%x %x %*x:%*x %*x:%*x %*x %u", &local, &local_port, &remote, &remote_port,
+                   &state, &uid) != 6)
             continue;
         found = local == peer->sin_addr.s_addr && local_port == ntohs(peer->sin_port) && remote == here->sin_addr.s_addr &&
-                remote_port == ntohs(here->sin_port) && (state == TCP_ESTABLISHED || state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2);
+                remote_port == ntohs(here->sin_port) &&
+                (state == TCP_ESTABLISHED || state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2);
         if (found)
             *ret = uid;
     }

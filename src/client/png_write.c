@@ -13,7 +13,9 @@
 /* The whole PNG in memory; NULL when there is none to be had. */
 static void *make(const struct rfb_picture *picture, size_t *ret_len)
 {
-    png_image image = { .version = PNG_IMAGE_VERSION, .width = picture->width, .height = picture->height, .format = PNG_FORMAT_RGB };
+    png_image image = {
+        .version = PNG_IMAGE_VERSION, .width = picture->width, .height = picture->height, .format = PNG_FORMAT_RGB,
+    };
     png_alloc_size_t len = 0;
     void *data;
 

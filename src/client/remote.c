@@ -233,7 +233,8 @@ int remote_run(struct remote *remote, const char *command, int in, int out, stru
     if (!remote->ssh)
         return run_by_libssh(remote, command, in, out, said);
     int status = through_ssh(remote->ssh, &remote->spec, command, in, out, said);
-    return status < 0 ? say_why(said, EX_UNAVAILABLE, login_name(remote->login), "the program of --ssh could not be started") : status;
+    return status < 0 ? say_why(said, EX_UNAVAILABLE, login_name(remote->login),
+                                "the program of --ssh could not be started") : status;
 }
 
 struct reading {
@@ -280,7 +281,8 @@ int remote_read(struct remote *remote, const char *command, size_t max, char **r
     }
     if (r == 0)
         free(data);
-    return reading.status ? reading.status : say_why(said, EX_PROTOCOL, login_name(remote->login), "the answer is too long to be one of the gate's");
+    return reading.status ? reading.status
+        : say_why(said, EX_PROTOCOL, login_name(remote->login), "the answer is too long to be one of the gate's");
 }
 
 const char *remote_name(const struct remote *remote)

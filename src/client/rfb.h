@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* As much of a VNC client (RFC 6143) as one picture needs: protocol 3.8, no authentication, Raw. The other side is not trusted. */
+/* As much of a VNC client (RFC 6143) as one picture needs: protocol 3.8, no authentication, Raw. The other side is not
+ * trusted. */
 #ifndef VG_CLIENT_RFB_H
 #define VG_CLIENT_RFB_H
 

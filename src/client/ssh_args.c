@@ -97,10 +97,10 @@ static int take_option(struct parsing *parsing, int argc, char *const *argv, int
 
 static int make_host(const struct parsing *parsing, const char *host, char why[static WHY_SIZE])
 {
-    bool has_user = strchr(host, '@'), bare6 = !strchr(host, '[') && strchr(host, ':');
-    int n = snprintf(parsing->args->host, sizeof parsing->args->host, "%s%s%s%s%s%s%s", parsing->user && !has_user ? parsing->user : "",
-                     parsing->user && !has_user ? "@" : "", bare6 && parsing->port ? "[" : "", host,
-                     bare6 && parsing->port ? "]" : "", parsing->port ? ":" : "", parsing->port ? parsing->port : "");
+    const char *user = parsing->user && !strchr(host, '@') ? parsing->user : "", *port = parsing->port ? parsing->port : "";
+    bool bare6 = port[0] && !strchr(host, '[') && strchr(host, ':');
+    int n = snprintf(parsing->args->host, sizeof parsing->args->host, "%s%s%s%s%s%s%s", user, user[0] ? "@" : "",
+                     bare6 ? "[" : "", host, bare6 ? "]" : "", port[0] ? ":" : "", port);
 
     return n < (int)sizeof parsing->args->host ? 0 : refuse(why, "too long a host", host);
 }

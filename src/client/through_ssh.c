@@ -20,7 +20,8 @@
 extern char **environ;
 
 /* ssh's own words, then: -T [-l USER] [-p PORT] -- HOST COMMAND */
-static int make_words(char *ssh, const struct host_spec *spec, const char *command, char port[static 8], const char *words[static WORDS_MAX])
+static int make_words(char *ssh, const struct host_spec *spec, const char *command, char port[static 8],
+                      const char *words[static WORDS_MAX])
 {
     size_t n = 0;
     char *rest = NULL;

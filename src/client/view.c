@@ -203,7 +203,8 @@ static int open_place(struct view *view, const char *type, const struct viewer *
     return 0;
 }
 
-static int run(struct view *view, const char *type, const struct viewer *viewer, const struct options *options, const sigset_t *before)
+static int run(struct view *view, const char *type, const struct viewer *viewer, const struct options *options,
+               const sigset_t *before)
 {
     int status = open_place(view, type, viewer, options->listen);
 
@@ -243,7 +244,8 @@ int view_run(struct remote *remote, const char *command, const char *type, const
         sigaddset(&signals, *number);
     pthread_sigmask(SIG_BLOCK, &signals, &before);
     view->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    status = view->signals < 0 ? say_error(EX_OSERR, "this computer is short of descriptors") : run(view, type, &viewer, options, &before);
+    status = view->signals < 0 ? say_error(EX_OSERR, "this computer is short of descriptors")
+        : run(view, type, &viewer, options, &before);
     fd_close(&view->signals);
     free(view);
     return status;
@@ -279,7 +281,8 @@ static int find_type(struct remote *remote, const char *vm, const char *index, c
         status = say_error(EX_PROTOCOL, "%s: the answer is not a gate's", remote_name(remote));
     const char *type = info ? type_of(info, index) : NULL;
     if (status == 0 && (!type || (strcmp(type, "vnc") != 0 && strcmp(type, "spice") != 0)))
-        status = say_error(EX_UNAVAILABLE, "%s: '%s' has no display %s that you may see; try virtgate info", remote_name(remote), vm, index);
+        status = say_error(EX_UNAVAILABLE, "%s: '%s' has no display %s that you may see; try virtgate info",
+                           remote_name(remote), vm, index);
     if (status == 0)
         snprintf(out, 16, "%s", type);
     json_free(info);
@@ -301,9 +304,11 @@ int client_view(const struct options *options, size_t n, const char *const *argv
         return status;
     status = find_type(remote, argv[1], n > 2 ? argv[2] : "0", type);
     if (status == 0 && options->screenshot && strcmp(type, "vnc") != 0)
-        status = say_error(EX_UNAVAILABLE, "%s: a screenshot is made of VNC displays, and this is one of SPICE", remote_name(remote));
+        status = say_error(EX_UNAVAILABLE, "%s: a screenshot is made of VNC displays, and this is one of SPICE",
+                           remote_name(remote));
     if (status == 0)
-        status = options->screenshot ? screenshot_take(remote, command, options->screenshot) : view_run(remote, command, type, options);
+        status = options->screenshot ? screenshot_take(remote, command, options->screenshot)
+            : view_run(remote, command, type, options);
     remote_free(remote);
     return status;
 }

@@ -108,7 +108,8 @@ static bool fill(const char *template, const char *type, const struct listening 
     return len < VIEWER_TEXT_SIZE - 1;
 }
 
-int viewer_words(const struct viewer *viewer, const char *type, const struct listening *listening, char text[static VIEWER_TEXT_SIZE],
+int viewer_words(const struct viewer *viewer, const char *type, const struct listening *listening,
+                 char text[static VIEWER_TEXT_SIZE],
                  const char *words[static VIEWER_WORDS_MAX])
 {
     size_t n = 0;

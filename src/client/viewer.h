@@ -20,7 +20,8 @@ struct viewer {
 int viewer_choose(const char *command, const char *type, struct viewer *ret, char why[static WHY_SIZE]);
 
 /* The words to run it with, in text. 0 or -E2BIG. */
-int viewer_words(const struct viewer *viewer, const char *type, const struct listening *listening, char text[static VIEWER_TEXT_SIZE],
+int viewer_words(const struct viewer *viewer, const char *type, const struct listening *listening,
+                 char text[static VIEWER_TEXT_SIZE],
                  const char *words[static VIEWER_WORDS_MAX]);
 
 /* spice+unix:///PATH, vnc://127.0.0.1:PORT */

@@ -23,7 +23,8 @@ def run(*words, stdin=b"", timeout=60, env=None, program="virtgate"):
 def terminal(*words, env=None):
     """On a terminal, for the length of the block."""
     def start(**options):
-        return subprocess.Popen(["virtgate", *map(str, words)], start_new_session=True, env={**os.environ, **(env or {})}, **options)
+        return subprocess.Popen(["virtgate", *map(str, words)], start_new_session=True,
+                                env={**os.environ, **(env or {})}, **options)
     return vgtest.OnTerminal(start)
 
 

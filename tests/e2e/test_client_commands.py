@@ -258,7 +258,8 @@ def test_libvirt():
     assert result.rc == 0 and set(result.stdout.decode().split()) == CAST
     assert virsh("dominfo", "secret").rc != 0
     # A port and a key file are arguments of ssh's.
-    result = virsh("list", "--name", uri=f"qemu+ssh://alice@{HOST}:22/system?command=/usr/bin/virtgate-ssh&keyfile=/root/.ssh/id_ed25519&no_tty=1")
+    query = "command=/usr/bin/virtgate-ssh&keyfile=/root/.ssh/id_ed25519&no_tty=1"
+    result = virsh("list", "--name", uri=f"qemu+ssh://alice@{HOST}:22/system?{query}")
     assert set(result.stdout.decode().split()) == CAST
 
 
@@ -313,7 +314,8 @@ def test_ssh_forms(words):
 
 @pytest.mark.parametrize("words, expected", [
     (["vi"], "view"), (["power", "s"], "shutdown start suspend"), (["list", "--w"], "--watch"), (["list", "--l"], ""),
-    (["view", "h", "vm", "--s"], "--screenshot --ssh"), (["-F", "x", "in"], "info"), (["view", "h", "--listen", ""], "127.0.0.1:"),
+    (["view", "h", "vm", "--s"], "--screenshot --ssh"), (["-F", "x", "in"], "info"),
+    (["view", "h", "--listen", ""], "127.0.0.1:"),
 ], ids=repr)
 def test_bash_completion(words, expected):
     """Nobody is asked for it, neither host nor person."""

@@ -240,7 +240,8 @@ def test_no_way(host, rc, pattern):
 def test_silent_host(home):
     with socket.create_server((HOST, 0)) as listener:
         home.settings("ConnectTimeout 1\n")
-        one_line(client.run("list", f"{ALICE}:{listener.getsockname()[1]}", "-F", home.config), EX_UNAVAILABLE, b"no connection: Timeout")
+        one_line(client.run("list", f"{ALICE}:{listener.getsockname()[1]}", "-F", home.config), EX_UNAVAILABLE,
+                 b"no connection: Timeout")
 
 
 def test_words_that_are_not_known(home):

@@ -26,12 +26,14 @@ def state():
 
 def test_verbs(mill):
     mark = vgtest.log_mark()
-    for verb, after in (("suspend", "paused"), ("resume", "running"), ("reset", "running"), ("off", "shut off"), ("start", "running"),
+    for verb, after in (("suspend", "paused"), ("resume", "running"), ("reset", "running"), ("off", "shut off"),
+                        ("start", "running"),
                         ("reboot", "running"), ("shutdown", "running")):      # the guest heeds no ACPI
         assert client.run("power", verb, ALICE, "mill") == (0, b"", b"")
         assert state() == after
     names = [vgtest.fields(line)["call"] for line in vgtest.settled_log(mark, "virtgated.* call .*vm=mill .*right=power")]
-    assert names == ["DOMAIN_SUSPEND", "DOMAIN_RESUME", "DOMAIN_RESET", "DOMAIN_DESTROY", "DOMAIN_CREATE", "DOMAIN_REBOOT", "DOMAIN_SHUTDOWN"]
+    assert names == ["DOMAIN_SUSPEND", "DOMAIN_RESUME", "DOMAIN_RESET", "DOMAIN_DESTROY", "DOMAIN_CREATE",
+                     "DOMAIN_REBOOT", "DOMAIN_SHUTDOWN"]
 
 
 def test_by_uuid_and_by_ssh(mill):

@@ -66,7 +66,8 @@ class Viewed(gui.Program):
 
 def listening(stack, *words):
     """virtgate view --listen until the stack ends; its port."""
-    process = subprocess.Popen(["virtgate", "view", *map(str, words), "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, bufsize=0)
+    process = subprocess.Popen(["virtgate", "view", *map(str, words), "--listen", "127.0.0.1:0"],
+                               stderr=subprocess.PIPE, bufsize=0)
     stack.callback(process.stderr.close)
     stack.callback(process.wait)
     stack.callback(process.terminate)
@@ -191,13 +192,15 @@ def connect_as(user, address):
             "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
             "s.settimeout(20)\n"
             "try:\n    print(s.recv(12).decode().strip())\nexcept ConnectionResetError:\n    print()\n")
-    done = subprocess.run(["/usr/bin/python3", "-IS", "-c", code, str(address)], user=account.pw_uid, group=account.pw_gid, extra_groups=[],
+    done = subprocess.run(["/usr/bin/python3", "-IS", "-c", code, str(address)], user=account.pw_uid,
+                          group=account.pw_gid, extra_groups=[],
                           capture_output=True, timeout=30, check=True)
     return done.stdout.decode().strip()
 
 
 def test_listen():
-    process = subprocess.Popen(["virtgate", "view", ALICE, "cards2", "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, bufsize=0)
+    process = subprocess.Popen(["virtgate", "view", ALICE, "cards2", "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE,
+                               bufsize=0)
     try:
         stream = vgtest.Stream(process.stderr.fileno(), None)
         port = int(re.search(rb":(\d+) ", stream.read_until(rb"vnc://127\.0\.0\.1:\d+ is for your viewer"))[1])

@@ -37,7 +37,8 @@ static void reads_what_a_person_types(void **state)
 static void refuses_the_rest(void **state)
 {
     static const char *const rows[] = {
-        "", "@", "alice@", "@lab", "-lab", "-oProxyCommand=x", "alice@-lab", "-alice@lab", "lab:", "lab:0", "lab:65536", "lab:022",
+        "", "@", "alice@", "@lab", "-lab", "-oProxyCommand=x", "alice@-lab", "-alice@lab", "lab:", "lab:0", "lab:65536",
+        "lab:022",
         "lab:ssh", "lab:-1", "[::1", "::1]", "[::1]22", "[]", "[]:22", "la b", "lab;id", "$(id)", "`id`@lab", "a'b@lab", "lab\n",
         "lab/x", "ali ce@lab", "l\xc3\xa4" "b", "a\\b@lab", "lab|x", "lab&", "lab\"",
     };
