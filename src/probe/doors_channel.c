@@ -17,7 +17,7 @@ static void judge_second(struct probe *probe, int r, struct finding *finding)
     if (r == SSH_OK)
         finding_set(finding, VERDICT_OPEN, "sshd granted it");
     else if (!ssh_is_connected(probe->session))
-        finding_set(finding, VERDICT_CLOSED, "the host ended the connection");
+        finding_set(finding, VERDICT_CLOSED, SEEN_LOST);
     else if (judge_libssh_refusal(message, &reason, &text))
         judge_refused_channel(ASKED_OTHER, reason, text, finding);
     else if (ssh_get_error_code(probe->session) == SSH_REQUEST_DENIED)
@@ -45,7 +45,7 @@ static void try_second_session(struct probe *probe, const struct door *door, str
     probe_drop_session(probe);
 }
 
-enum again { EXEC_AGAIN, SHELL_AGAIN, PTY_AGAIN, ENV_AGAIN, SUBSYSTEM_AGAIN, X11_AGAIN, AGENT_AGAIN };
+enum again { EXEC_AGAIN, SHELL_AGAIN, PTY_AGAIN, ENV_AGAIN, SUBSYSTEM_AGAIN, X11_AGAIN };
 
 static int ask_again(ssh_channel channel, enum again what)
 {
@@ -56,7 +56,6 @@ static int ask_again(ssh_channel channel, enum again what)
     case ENV_AGAIN: return ssh_channel_request_env(channel, "LANG", "C");
     case SUBSYSTEM_AGAIN: return ssh_channel_request_subsystem(channel, "sftp");
     case X11_AGAIN: return ssh_channel_request_x11(channel, 0, NULL, NULL, 0);
-    case AGENT_AGAIN: return ssh_channel_request_auth_agent(channel);
     }
     return SSH_ERROR;
 }
@@ -138,13 +137,12 @@ static enum raw_reply ask_in_session(struct probe *probe, const struct door *doo
 static void try_request(struct probe *probe, const struct door *door, struct finding *finding)
 {
     struct raw_channel channel;
-    uint32_t reason = 0;
-    char text[PROBE_SEEN_SIZE] = "";
+    char text[PROBE_SEEN_SIZE];
     enum raw_reply reply;
 
     if (!raw_login(probe, finding))
         return;
-    reply = raw_open(probe, "session", NULL, &channel, &reason, text);
+    reply = raw_session(probe, &channel, text);
     if (reply == RAW_NO) {
         finding_set(finding, VERDICT_UNKNOWN, "no session to ask in: %s", text);
         return;
@@ -163,7 +161,7 @@ static void try_global(struct probe *probe, const struct door *door, struct find
         return;
     ssh_send_keepalive(session);
     if (!ssh_is_connected(session))
-        finding_set(finding, VERDICT_CLOSED, "the host ended the connection");
+        finding_set(finding, VERDICT_CLOSED, SEEN_LOST);
     else if (ssh_get_error_code(session) == SSH_REQUEST_DENIED && strstr(ssh_get_error(session), "keepalive@openssh.com"))
         finding_set(finding, VERDICT_CLOSED, "refused");
     else
@@ -182,7 +180,8 @@ static const struct door doors[] = {
     { .id = "again.session", .tried = "a second session beside the first", .try = try_second_session },
     AGAIN("exec", "exec", EXEC_AGAIN), AGAIN("shell", "shell", SHELL_AGAIN), AGAIN("pty", "pty-req", PTY_AGAIN),
     AGAIN("env", "env", ENV_AGAIN), AGAIN("subsystem", "subsystem sftp", SUBSYSTEM_AGAIN), AGAIN("x11", "x11-req", X11_AGAIN),
-    AGAIN("agent", "auth-agent-req@openssh.com", AGENT_AGAIN),
+    { .id = "again.agent", .tried = "auth-agent-req@openssh.com in a session that has begun", .try = try_request,
+      .text = "auth-agent-req@openssh.com", .number = 1, .never = ONCE },
 
     TYPE("x11", "x11"), TYPE("agent", "auth-agent@openssh.com"), TYPE("agent-rfc", "agent-connect"),
     TYPE("forwarded-tcp", "forwarded-tcpip"), TYPE("forwarded-socket", "forwarded-streamlocal@openssh.com"), TYPE("mux", "mux-control"),

@@ -81,7 +81,7 @@ static const struct door doors[] = {
     S("info", "info %n"), S("info-uuid", "info uuid:%u"), S("display", "display %n"), S("display-index", "display %n 0"),
     S("display-uuid", "display uuid:%u"), S_TTY("console", "console %n"), S_TTY("console-device", "console %n serial0"),
     S_TTY("console-takeover", "console --takeover %n"), S_TTY("console-uuid", "console uuid:%u"),
-    S("port", "nc 127.0.0.1 %p"), S("port-name", "nc localhost %p"), S("port-v6", "nc ::1 %p"), S("port-any", "nc 0.0.0.0 %p"),
+    S("port", "nc 127.0.0.1 %p"), S("port-name", "nc localhost %p"), S("port-v6", "nc ::ffff:127.0.0.1 %p"), S("port-any", "nc 0.0.0.0 %p"),
     S("port-socat", "socat - TCP:127.0.0.1:%p"),
     S("port-stock", "if (command -v socat) >/dev/null 2>&1; then socat - TCP:localhost:%p; else nc localhost %p; fi"),
     S("path", "nc -U %s"), S("path-socat", "socat - UNIX-CONNECT:%s"), S("path-gate", "nc -U /run/virtgate/display/%u/0"),

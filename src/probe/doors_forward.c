@@ -15,7 +15,7 @@ static void judge_failed_open(struct probe *probe, enum asked asked, struct find
     const char *text, *message = ssh_get_error(probe->session);
 
     if (!ssh_is_connected(probe->session))
-        finding_set(finding, VERDICT_CLOSED, "the host ended the connection");
+        finding_set(finding, VERDICT_CLOSED, SEEN_LOST);
     else if (judge_libssh_refusal(message, &reason, &text))
         judge_refused_channel(asked, reason, text, finding);
     else
@@ -173,7 +173,7 @@ static const struct door doors[] = {
       .number = 65558, .never = BAD_PORT },
     { .id = "tcp.port-minus-1", .tried = "direct-tcpip to 127.0.0.1:4294967295", .try = try_tcp, .text = "127.0.0.1", .number = -1,
       .never = BAD_PORT },
-    { .id = "tcp.nul", .tried = "direct-tcpip to 127.0.0.1\\0.example:22", .try = try_tcp_with_nul, .text = "127.0.0.1",
+    { .id = "tcp.nul", .tried = "direct-tcpip to 127.0.0.1<NUL>.example:22", .try = try_tcp_with_nul, .text = "127.0.0.1",
       .more = ".example", .number = 22, .never = NO_NUL },
     { .id = "tcp.other-machine", .tried = "direct-tcpip to 127.0.0.1:%p, the other machine's display", .try = try_other_port, .text = "127.0.0.1" },
     { .id = "tcp.other-machine-v6", .tried = "direct-tcpip to [::1]:%p, the other machine's display", .try = try_other_port, .text = "::1" },
@@ -210,9 +210,9 @@ static const struct door doors[] = {
       .text = "%s", .never = MAY_BE_ABSENT },
     { .id = "socket.at-sign", .tried = "direct-streamlocal to @/tmp/.X11-unix/X0", .try = try_socket,
       .text = "@/tmp/.X11-unix/X0", .never = MAY_BE_ABSENT },
-    { .id = "socket.abstract", .tried = "direct-streamlocal to \\0/tmp/.X11-unix/X0", .try = try_socket_with_nul,
+    { .id = "socket.abstract", .tried = "direct-streamlocal to <NUL>/tmp/.X11-unix/X0", .try = try_socket_with_nul,
       .text = "", .more = "/tmp/.X11-unix/X0", .never = NO_NUL },
-    { .id = "socket.nul", .tried = "direct-streamlocal to /run/dbus/system_bus_socket\\0x", .try = try_socket_with_nul,
+    { .id = "socket.nul", .tried = "direct-streamlocal to /run/dbus/system_bus_socket<NUL>x", .try = try_socket_with_nul,
       .text = "/run/dbus/system_bus_socket", .more = "x", .never = NO_NUL },
 
     { .id = "tun.point-to-point", .tried = "tun@openssh.com, layer 3", .try = try_tun, .number = 1 },

@@ -18,7 +18,7 @@ static void try_listen(struct probe *probe, const struct door *door, struct find
         finding_set(finding, VERDICT_OPEN, "sshd listened at port %d", port ? port : (int)door->number);
         ssh_channel_cancel_forward(session, door->text, port ? port : (int)door->number);
     } else if (!ssh_is_connected(session)) {
-        finding_set(finding, VERDICT_CLOSED, "the host ended the connection");
+        finding_set(finding, VERDICT_CLOSED, SEEN_LOST);
     } else if (ssh_get_error_code(session) == SSH_REQUEST_DENIED) {
         finding_set(finding, VERDICT_CLOSED, "sshd refused the request");
     } else {

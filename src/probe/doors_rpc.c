@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libvirt's protocol, which the gate speaks: calls on a machine that is not the user's. Those that would change it are made
- * with flags that no libvirt knows, so that libvirtd itself rejects them before it does anything; that rejection is the
- * proof that the call came through. */
+/* libvirt's protocol, which the gate speaks: calls on a machine that is not the user's. What would change it is asked for in a
+ * form that libvirtd itself must reject, and that rejection is the proof that the call came through: a screen, device or key
+ * that does not exist, starting what runs, or else flags that no libvirt knows. The last cannot tell whether the gate looked
+ * at the machine: it refuses such flags, and most of these calls, on any. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +21,8 @@
 #define BAD_FLAGS 0x80000000
 
 /* What stands in a call, behind the domain if there is one. */
-enum shape { NAME, UUID, DOM, DOM_FLAGS, DOM_NUMBER_FLAGS, DOM_TEXT_FLAGS, DOM_MAYBE_FLAGS, DOM_SAVE, DOM_KEYS, DOM_PEEK, DOM_PEEK_BLOCK,
-             DOM_PASSWORD, DOM_METADATA, DOM_AGENT, XML_FLAGS, LIST };
+enum shape { NAME, UUID, DOM, DOM_FLAGS, DOM_NUMBER_FLAGS, DOM_TEXT_FLAGS, DOM_MAYBE_FLAGS, DOM_SAVE, DOM_KEYS, DOM_DEVICE, DOM_SCREEN, DOM_PEEK, DOM_PEEK_BLOCK,
+             DOM_PASSWORD, DOM_METADATA, DOM_AGENT, XML_FLAGS, LIST, START };
 
 struct talk {
     struct probe *probe;
@@ -34,7 +35,7 @@ struct talk {
 struct reply {
     const uint8_t *payload;
     size_t len;
-    bool is_error;
+    bool is_error, is_cut;
 };
 
 /* --- messages ------------------------------------------------------------------------------------------------------ */
@@ -68,12 +69,15 @@ static void put_arguments(struct bytes *args, enum shape shape, uint32_t flags, 
     case NAME: bytes_xdr(args, name); break;
     case UUID: bytes_raw(args, uuid->byte, sizeof uuid->byte); break;
     case DOM: break;
+    case START:
     case DOM_FLAGS: PUT(args, flags); break;
     case DOM_NUMBER_FLAGS: PUT(args, 0, flags); break;
     case DOM_TEXT_FLAGS: bytes_xdr(args, "info"); PUT(args, flags); break;
     case DOM_MAYBE_FLAGS: PUT(args, 0, flags); break;
     case DOM_SAVE: bytes_xdr(args, "/nonexistent/probe"); PUT(args, 0, flags); break;
-    case DOM_KEYS: PUT(args, 0, 0, 1, 29, flags); break;
+    case DOM_KEYS: PUT(args, 99, 0, 1, 29, flags); break;
+    case DOM_DEVICE: put_maybe(args, "probe-none"); PUT(args, flags); break;
+    case DOM_SCREEN: PUT(args, 4095, flags); break;
     case DOM_PEEK: PUT(args, 0, 0, 1, flags); break;
     case DOM_PEEK_BLOCK: bytes_xdr(args, "/nonexistent"); PUT(args, 0, 0, 1, flags); break;
     case DOM_PASSWORD: put_maybe(args, "root"); put_maybe(args, "probe"); PUT(args, flags); break;
@@ -123,7 +127,7 @@ static bool get_reply(struct talk *talk, struct reply *ret)
         talk->at += size < room ? size : room;
         if (bytes_get_u32(head + 16) != KIND_REPLY || bytes_get_u32(head + 20) != talk->serial)
             continue;
-        *ret = (struct reply){ head + HEADER, (size < room ? size : room) - HEADER, bytes_get_u32(head + 24) != 0 };
+        *ret = (struct reply){ head + HEADER, (size < room ? size : room) - HEADER, bytes_get_u32(head + 24) != 0, size > room };
         return true;
     }
 }
@@ -181,13 +185,15 @@ static void close_talk(struct talk *talk)
     }
 }
 
-/* A list of machines has it or not. */
+/* A list of machines has it or not; one that is too long for us proves nothing. */
 static void judge_list(const struct reply *reply, const char *name, const struct uuid *uuid, struct finding *finding)
 {
     if (reply->is_error)
         judge_reply(reply, finding);
     else if (memmem(reply->payload, reply->len, uuid->byte, sizeof uuid->byte))
         finding_set(finding, VERDICT_OPEN, "'%s' is in the list", name);
+    else if (reply->is_cut)
+        finding_set(finding, VERDICT_UNKNOWN, "the list is too long to be read");
     else
         finding_set(finding, VERDICT_CLOSED, "'%s' is not in the list", name);
 }
@@ -212,7 +218,7 @@ static void try_call(struct probe *probe, const struct door *door, struct findin
 {
     struct talk talk = { .probe = probe, .answer = ANSWER_NONE };
     char *name = probe_fill_in(probe, "%n", finding);
-    char *text = name ? probe_fill_in(probe, "%u", finding) : NULL;
+    char *text = name ? probe_fill_in(probe, door->number2 == START ? "%r%u" : "%u", finding) : NULL;
     struct uuid uuid;
 
     if (text && uuid_parse(text, strlen(text), &uuid) < 0)
@@ -226,9 +232,11 @@ static void try_call(struct probe *probe, const struct door *door, struct findin
     free(text);
 }
 
-/* text: flags of 0, for calls that only read. more: of the program for QEMU. */
+/* text: flags of 0. more: of the program for QEMU. */
 #define READ(id_, number_, shape_) \
     { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n'", .try = try_call, .number = number_, .number2 = shape_, .text = "reads" }
+#define NOWHERE(id_, number_, shape_, what_) \
+    { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n', " what_, .try = try_call, .number = number_, .number2 = shape_, .text = "fails" }
 #define CHANGE(id_, number_, shape_) \
     { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n', with flags that do not exist", .try = try_call, .number = number_, .number2 = shape_ }
 #define QEMU(id_, number_, shape_) \
@@ -236,13 +244,15 @@ static void try_call(struct probe *probe, const struct door *door, struct findin
 
 static const struct door doors[] = {
     READ("lookup-by-name", 23, NAME), READ("lookup-by-uuid", 24, UUID), READ("list-all-domains", 273, LIST), READ("get-xml", 14, DOM_FLAGS),
-    READ("get-info", 16, DOM), READ("get-state", 212, DOM_FLAGS), READ("get-os-type", 15, DOM), READ("get-autostart", 13, DOM),
-    READ("has-managed-save", 183, DOM_FLAGS), READ("is-active", 149, DOM),
+    READ("get-info", 16, DOM), READ("get-state", 212, DOM_FLAGS), READ("get-os-type", 19, DOM), READ("get-autostart", 15, DOM),
+    READ("has-managed-save", 183, DOM_FLAGS), READ("is-active", 150, DOM),
+
+    NOWHERE("screenshot", 211, DOM_SCREEN, "a screen that does not exist"), NOWHERE("send-key", 226, DOM_KEYS, "a key that does not exist"),
+    NOWHERE("open-console", 201, DOM_DEVICE, "a device that does not exist"), NOWHERE("start", 196, START, "which runs"),
 
     CHANGE("destroy", 234, DOM_FLAGS), CHANGE("shutdown", 258, DOM_FLAGS), CHANGE("reboot", 27, DOM_FLAGS), CHANGE("reset", 245, DOM_FLAGS),
-    CHANGE("create", 196, DOM_FLAGS), CHANGE("undefine", 231, DOM_FLAGS), CHANGE("managed-save", 182, DOM_FLAGS), CHANGE("save", 232, DOM_SAVE),
-    CHANGE("core-dump", 53, DOM_TEXT_FLAGS), CHANGE("inject-nmi", 210, DOM_FLAGS), CHANGE("send-key", 226, DOM_KEYS),
-    CHANGE("screenshot", 211, DOM_NUMBER_FLAGS), CHANGE("open-console", 201, DOM_MAYBE_FLAGS), CHANGE("open-channel", 296, DOM_MAYBE_FLAGS),
+    CHANGE("undefine", 231, DOM_FLAGS), CHANGE("managed-save", 182, DOM_FLAGS), CHANGE("save", 232, DOM_SAVE),
+    CHANGE("core-dump", 53, DOM_TEXT_FLAGS), CHANGE("inject-nmi", 210, DOM_FLAGS), CHANGE("open-channel", 296, DOM_MAYBE_FLAGS),
     CHANGE("open-graphics-fd", 343, DOM_NUMBER_FLAGS), CHANGE("memory-peek", 104, DOM_PEEK), CHANGE("block-peek", 103, DOM_PEEK_BLOCK),
     CHANGE("rename", 358, DOM_MAYBE_FLAGS), CHANGE("set-user-password", 357, DOM_PASSWORD), CHANGE("set-metadata", 264, DOM_METADATA),
     CHANGE("attach-device", 160, DOM_TEXT_FLAGS), CHANGE("define-xml", 350, XML_FLAGS), CHANGE("create-xml", 10, XML_FLAGS),

@@ -42,13 +42,12 @@ static void try_nul(struct probe *probe, const struct door *door, struct finding
     struct raw_channel channel;
     struct bytes string = { 0 };
     enum raw_reply reply;
-    uint32_t reason = 0;
-    char text[PROBE_SEEN_SIZE] = "";
+    char text[PROBE_SEEN_SIZE];
 
     if (!raw_login(probe, finding))
         return;
     bytes_string(&string, door->more, (size_t)door->number);
-    reply = raw_open(probe, "session", NULL, &channel, &reason, text);
+    reply = raw_session(probe, &channel, text);
     if (reply == RAW_NO) {
         finding_set(finding, VERDICT_UNKNOWN, "no session to ask in: %s", text);
     } else if (reply != RAW_YES || ((reply = raw_request(probe, &channel, door->text, &string)) != RAW_YES && reply != RAW_NO)) {
@@ -76,9 +75,9 @@ static const struct door doors[] = {
     LONG("100000", 100000, "#a", NULL), LONG("131059", 131059, "#a", TOO_LONG), LONG("200000", 200000, "#a", TOO_LONG),
     LONG("packet", 300000, "#a", "sshd takes no packet of that size"),
 
-    NUL("exec-first", "exec of \\0echo ...", "exec", "\0" SUM, NO_NUL), NUL("exec-within", "exec of list\\0; echo ...", "exec", "list\0; " SUM, NO_NUL),
-    NUL("exec-last", "exec of echo ...\\0", "exec", SUM "\0", NULL),
-    NUL("subsystem", "subsystem sftp\\0x", "subsystem", "sftp\0x", NO_NUL),
+    NUL("exec-first", "exec of <NUL>echo ...", "exec", "\0" SUM, NO_NUL), NUL("exec-within", "exec of list<NUL>; echo ...", "exec", "list\0; " SUM, NO_NUL),
+    NUL("exec-last", "exec of echo ...<NUL>", "exec", SUM "\0", NULL),
+    NUL("subsystem", "subsystem sftp<NUL>x", "subsystem", "sftp\0x", NO_NUL),
 };
 
 const struct family family_size = FAMILY(doors);

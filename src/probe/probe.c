@@ -21,6 +21,7 @@ static const char *known_of(const struct other *other, char letter, const char *
     case 'u': *ret_option = "--other-uuid"; return other->uuid;
     case 'p': *ret_option = "--other-port"; return other->port;
     case 's': *ret_option = "--other-path"; return other->path;
+    case 'r': *ret_option = "--other-runs, if it runs"; return other->runs ? "" : NULL;
     default: *ret_option = NULL; return "%";
     }
 }
@@ -43,7 +44,7 @@ char *probe_fill_in(const struct probe *probe, const char *text, struct finding 
         }
         known = known_of(&probe->options->other, *++text, &option);
         if (!known)
-            finding_set(finding, VERDICT_UNKNOWN, "not tried: name a machine that is not the user's with %s", option);
+            finding_set(finding, VERDICT_UNKNOWN, "not tried: tell of a machine that is not the user's with %s", option);
         fputs(known ? known : "?", stream);
     }
     if (fclose(stream) != 0 || finding->seen[0]) {
@@ -64,7 +65,7 @@ static char *what_is_tried(const struct probe *probe, const struct door *door)
 
 static bool is_wanted(const struct probe_options *options, const char *id)
 {
-    return !options->only || fnmatch(options->only, id, 0) == 0;
+    return !options->only || fnmatch(options->only, id, FNM_EXTMATCH) == 0;
 }
 
 static int tell(const struct probe *probe, struct results *results, const char *id, char *tried, struct finding *finding)
@@ -76,6 +77,16 @@ static int tell(const struct probe *probe, struct results *results, const char *
     return r;
 }
 
+/* The network may have ended the connection as well. */
+static void check_that_host_is_there(struct probe *probe, struct finding *finding)
+{
+    struct finding again;
+
+    probe_drop_session(probe);
+    if (!probe_session(probe, &again))
+        finding_set(finding, VERDICT_UNKNOWN, "the connection ended, and there is no new login: %.150s", again.seen);
+}
+
 static void try_door(struct probe *probe, const struct door *door, struct finding *finding)
 {
     finding_set(finding, VERDICT_UNKNOWN, "not tried");
@@ -83,6 +94,8 @@ static void try_door(struct probe *probe, const struct door *door, struct findin
         finding_set(finding, VERDICT_UNKNOWN, "not tried: the time is up");
     else
         door->try(probe, door, finding);
+    if (strcmp(finding->seen, SEEN_LOST) == 0)
+        check_that_host_is_there(probe, finding);
     if (probe->options->against_open && finding->verdict == VERDICT_CLOSED && door->never) {
         struct finding closed = *finding;
 

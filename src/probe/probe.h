@@ -23,13 +23,14 @@ struct raw;
 /* A machine that is not the user's, as far as the caller has told. */
 struct other {
     const char *name, *uuid, *port, *path;
+    bool runs;
 };
 
 struct probe_options {
     struct probe_host host;
     struct other other;
     const char *expect;      /* a machine that is the user's, whose console is to be opened; or NULL */
-    const char *only;        /* a pattern of fnmatch(3) that the doors' names must match; or NULL */
+    const char *only;        /* a pattern of fnmatch(3), with FNM_EXTMATCH, that the doors' names must match; or NULL */
     bool against_open;
     int login_pause_ms;      /* at least so long from one login to the next */
     int answer_ms;           /* how long an answer is waited for */
@@ -48,7 +49,8 @@ struct probe {
 
 struct door {
     const char *id;
-    const char *tried;       /* for a person; %n %u %p %s stand for what is known of the other machine. NULL: the text */
+    const char *tried;       /* for a person; %n %u %p %s stand for what is known of the other machine,
+                              * %r for its running. NULL: the text */
     void (*try)(struct probe *probe, const struct door *door, struct finding *finding);
     const char *text, *more;
     long number, number2;
@@ -99,7 +101,7 @@ void probe_request_failed(struct probe *probe, struct answer *answer);
 /* Runs a command, on a terminal if wanted. */
 void probe_exec(struct probe *probe, const char *command, bool tty, const char *input, const char *proof, struct answer *answer);
 
-/* text with %n, %u, %p and %s replaced by what is known of the other machine; %% is %. NULL with the finding set to unknown
+/* text with %n, %u, %p and %s replaced by what is known of the other machine, %r by nothing if it runs; %% is %. NULL with the finding set to unknown
  * if that was not told. The caller's to free. */
 char *probe_fill_in(const struct probe *probe, const char *text, struct finding *finding);
 

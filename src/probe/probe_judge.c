@@ -75,7 +75,7 @@ static void show(const struct answer *answer, char out[static SHOWN + 1])
 static bool judged_early(const struct answer *answer, struct finding *finding)
 {
     if (answer->lost)
-        finding_set(finding, VERDICT_CLOSED, "the host ended the connection");
+        finding_set(finding, VERDICT_CLOSED, SEEN_LOST);
     else if (!answer->opened)
         finding_set(finding, VERDICT_UNKNOWN, "no session to ask in: %s", answer->why);
     else if (answer->refused)
@@ -90,7 +90,8 @@ static bool judged_by_the_gates_word(const struct answer *answer, struct finding
     size_t len;
     const char *line = answer_gate_line(answer, &len);
 
-    if (!line)
+    /* The gate's refusals end badly. */
+    if (!line || (answer->ended && answer->status == 0))
         return false;
     finding_set(finding, VERDICT_CLOSED, "exit %d, %.*s", answer->status, (int)len, line);
     return true;
@@ -111,10 +112,18 @@ void judge_answer(const struct answer *answer, const char *proof, struct finding
         finding_set(finding, VERDICT_CLOSED, "too long for the kernel: nothing was started");
     else if (!answer->ended)
         finding_set(finding, VERDICT_UNKNOWN, "no answer in time ('%s')", shown);
-    else if (proof || (answer->out_len == 0 && answer->err_len == 0 && answer->status != 0))
+    else if (answer->status != 0 && (proof || (answer->out_len == 0 && answer->err_len == 0)))
         finding_set(finding, VERDICT_UNKNOWN, "neither the gate nor a shell said a word: exit %d '%s'", answer->status, shown);
     else
         finding_set(finding, VERDICT_OPEN, "not the gate's answer: exit %d '%s'", answer->status, shown);
+}
+
+void judge_subsystem(const struct answer *answer, struct finding *finding)
+{
+    if (answer->opened && !answer->lost && !answer->refused && answer->ended && answer->out_len == 0)
+        finding_set(finding, VERDICT_CLOSED, "exit %d, and nothing that speaks the subsystem's protocol", answer->status);
+    else
+        judge_answer(answer, NULL, finding);
 }
 
 void judge_stream(const struct answer *answer, struct finding *finding)

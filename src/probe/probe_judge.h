@@ -24,6 +24,9 @@ struct answer {
     char why[PROBE_SEEN_SIZE];
 };
 
+/* What is seen of a connection that the host ended. It is closed only if the next login shows that the host is still there. */
+#define SEEN_LOST "the host ended the connection"
+
 #define ANSWER_NONE { .status = -1 }
 
 /* Keeps what there is room for. */
@@ -35,9 +38,12 @@ const char *answer_gate_line(const struct answer *answer, size_t *ret_len);
 /* True if text is among what came, on either stream. */
 bool answer_holds(const struct answer *answer, const char *text);
 
-/* Did anything but the gate answer? With a proof, only that is taken for a shell that ran it; without one, every answer that
- * is not the gate's refusal is. */
+/* Did anything but the gate answer? The gate says a line and ends with a status that is not 0. With a proof, that or a good end
+ * is taken for a shell that ran it; without one, every answer that is not the gate's refusal is. */
 void judge_answer(const struct answer *answer, const char *proof, struct finding *finding);
+
+/* A subsystem's: of what it says on standard error sshd passes nothing on, and one that says nothing else has refused. */
+void judge_subsystem(const struct answer *answer, struct finding *finding);
 
 /* A display's or console's stream: any byte of it is an open door. */
 void judge_stream(const struct answer *answer, struct finding *finding);

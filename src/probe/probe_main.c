@@ -21,6 +21,7 @@ static const char usage[] =
     "      --known-hosts FILE   where the host's key is known (else the user's own)\n"
     "      --other NAME         a machine that is not the user's, --other-uuid UUID its uuid,\n"
     "      --other-port PORT    the port of its display, --other-path PATH its display's socket:\n"
+    "                           --other-runs says that it runs (then starting it is tried);\n"
     "                           what is not told is not tried, and unknown\n"
     "      --expect VM          also open this console, which is the user's\n"
     "      --only PATTERN       only doors whose names match\n"
@@ -31,12 +32,13 @@ static const char usage[] =
     "\n"
     "Exit status: 0 all closed, 78 one is open, 69 some unknown or no login, 64 usage.\n";
 
-enum { KNOWN_HOSTS = 256, OTHER, OTHER_UUID, OTHER_PORT, OTHER_PATH, EXPECT, ONLY, AS_JSON, AGAINST_OPEN, TIMEOUT, MAX_TIME, RATE, HELP };
+enum { KNOWN_HOSTS = 256, OTHER, OTHER_UUID, OTHER_PORT, OTHER_PATH, OTHER_RUNS, EXPECT, ONLY, AS_JSON, AGAINST_OPEN, TIMEOUT, MAX_TIME, RATE, HELP };
 
 static const struct option long_options[] = {
     { "known-hosts", required_argument, NULL, KNOWN_HOSTS }, { "other", required_argument, NULL, OTHER },
     { "other-uuid", required_argument, NULL, OTHER_UUID }, { "other-port", required_argument, NULL, OTHER_PORT },
-    { "other-path", required_argument, NULL, OTHER_PATH }, { "expect", required_argument, NULL, EXPECT },
+    { "other-path", required_argument, NULL, OTHER_PATH }, { "other-runs", no_argument, NULL, OTHER_RUNS },
+    { "expect", required_argument, NULL, EXPECT },
     { "only", required_argument, NULL, ONLY }, { "as-json", no_argument, NULL, AS_JSON },
     { "against-open-sshd", no_argument, NULL, AGAINST_OPEN }, { "timeout", required_argument, NULL, TIMEOUT },
     { "max-time", required_argument, NULL, MAX_TIME }, { "rate", required_argument, NULL, RATE }, { "help", no_argument, NULL, HELP },
@@ -71,6 +73,7 @@ static bool read_options(int argc, char **argv, struct probe_options *options)
         case OTHER_UUID: options->other.uuid = optarg; break;
         case OTHER_PORT: number(optarg, 65535, "--other-port is a number up to 65535"); options->other.port = optarg; break;
         case OTHER_PATH: options->other.path = optarg; break;
+        case OTHER_RUNS: options->other.runs = true; break;
         case EXPECT: options->expect = optarg; break;
         case ONLY: options->only = optarg; break;
         case AS_JSON: json = true; break;

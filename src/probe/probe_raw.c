@@ -442,6 +442,20 @@ enum raw_reply raw_open(struct probe *probe, const char *type, const struct byte
     return reply;
 }
 
+#define ROOM_WAIT_MS 3000
+
+enum raw_reply raw_session(struct probe *probe, struct raw_channel *ret, char text[static PROBE_SEEN_SIZE])
+{
+    int64_t end = io_monotonic_ms() + ROOM_WAIT_MS;
+    uint32_t reason = 0;
+    enum raw_reply reply;
+
+    text[0] = '\0';
+    while ((reply = raw_open(probe, "session", NULL, ret, &reason, text)) == RAW_NO && io_monotonic_ms() < end)
+        nap();
+    return reply;
+}
+
 enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, const char *name, const struct bytes *more)
 {
     struct bytes payload = { 0 };
@@ -539,7 +553,7 @@ enum raw_reply raw_listen_socket(struct probe *probe, const char *path)
 void raw_judge_silence(enum raw_reply reply, struct finding *finding)
 {
     if (reply == RAW_LOST)
-        finding_set(finding, VERDICT_CLOSED, "the host ended the connection");
+        finding_set(finding, VERDICT_CLOSED, SEEN_LOST);
     else
         finding_set(finding, VERDICT_UNKNOWN, reply == RAW_STUCK ? "libssh cannot send it, and ssh(1) did not pass it on"
                                                                 : "no answer in time");

@@ -29,6 +29,9 @@ void raw_close(struct raw *raw);
 enum raw_reply raw_open(struct probe *probe, const char *type, const struct bytes *more, struct raw_channel *ret,
                         uint32_t *ret_reason, char text[static PROBE_SEEN_SIZE]);
 
+/* A session, asked for again while the one before may not have ended yet. Text as above. */
+enum raw_reply raw_session(struct probe *probe, struct raw_channel *ret, char text[static PROBE_SEEN_SIZE]);
+
 /* CHANNEL_REQUEST that wants an answer. */
 enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, const char *name, const struct bytes *more);
 

@@ -116,6 +116,16 @@ static void got_status(ssh_session session, ssh_channel channel, int status, voi
     ((struct answer *)answer)->status = status;
 }
 
+/* What came together with the answer to a request, before anybody listened: libssh keeps it, and the channel open with it. */
+static void take_early(ssh_channel channel, struct answer *answer)
+{
+    char piece[4096];
+
+    for (int is_err = 0; is_err <= 1; is_err++)
+        for (int n; (n = ssh_channel_read_nonblocking(channel, piece, sizeof piece, is_err)) > 0;)
+            answer_add(answer, is_err, piece, (size_t)n);
+}
+
 static bool is_enough(const struct answer *answer, const char *proof)
 {
     return (proof && answer_holds(answer, proof)) || (answer->enough && answer->out_len >= answer->enough);
@@ -131,6 +141,7 @@ void probe_read_some(struct probe *probe, ssh_channel channel, const char *proof
     ssh_callbacks_init(&callbacks);
     if (ssh_add_channel_callbacks(channel, &callbacks) != SSH_OK)
         return;
+    take_early(channel, answer);
     while (!ssh_channel_is_closed(channel) && !is_enough(answer, proof)) {
         int64_t left = end - io_monotonic_ms();
 
@@ -140,6 +151,8 @@ void probe_read_some(struct probe *probe, ssh_channel channel, const char *proof
     ssh_remove_channel_callbacks(channel, &callbacks);
     answer->lost = !ssh_is_connected(probe->session);
     answer->ended = ssh_channel_is_closed(channel) && !answer->lost;
+    if (answer->ended && answer->status < 0)
+        answer->status = ssh_channel_get_exit_status(channel);
 }
 
 void probe_read(struct probe *probe, ssh_channel channel, const char *proof, struct answer *answer)
