@@ -127,6 +127,8 @@ static enum raw_reply ask_in_session(struct probe *probe, const struct door *doo
         reply = raw_request(probe, channel, "shell", NULL);
     if (reply == RAW_NO)
         reply = RAW_STUCK;  /* nothing to ask in */
+    if (reply == RAW_YES && door->number)
+        reply = raw_first_output(probe, channel);
     if (reply == RAW_YES)
         reply = raw_request(probe, channel, door->text, &more);
     bytes_free(&pty);
@@ -173,8 +175,12 @@ static void try_global(struct probe *probe, const struct door *door, struct find
 #define ONCE "no sshd takes a request for a session that has begun"
 #define NOT_CLIENTS "no sshd lets a client open such a channel"
 #define NO_REQUEST "no sshd grants such a request"
-#define TYPE(id_, type_) { .id = "channel." id_, .tried = "a channel of type '" type_ "'", .try = try_channel_type, .text = type_, .never = NOT_CLIENTS }
-#define AGAIN(id_, tried_, what_) { .id = "again." id_, .tried = tried_ " in a session that has begun", .try = try_second_request, .number = what_, .never = ONCE }
+#define TYPE(id_, type_) \
+    { .id = "channel." id_, .tried = "a channel of type '" type_ "'", .try = try_channel_type, .text = type_, \
+      .never = NOT_CLIENTS }
+#define AGAIN(id_, tried_, what_) \
+    { .id = "again." id_, .tried = tried_ " in a session that has begun", .try = try_second_request, .number = what_, \
+      .never = ONCE }
 
 static const struct door doors[] = {
     { .id = "again.session", .tried = "a second session beside the first", .try = try_second_session },
@@ -184,19 +190,25 @@ static const struct door doors[] = {
       .text = "auth-agent-req@openssh.com", .number = 1, .never = ONCE },
 
     TYPE("x11", "x11"), TYPE("agent", "auth-agent@openssh.com"), TYPE("agent-rfc", "agent-connect"),
-    TYPE("forwarded-tcp", "forwarded-tcpip"), TYPE("forwarded-socket", "forwarded-streamlocal@openssh.com"), TYPE("mux", "mux-control"),
-    TYPE("unknown", "nobody@virtgate.invalid"), TYPE("none", ""), TYPE("case", "Direct-TCPIP"), TYPE("prefix", "direct-tcpip2"),
+    TYPE("forwarded-tcp", "forwarded-tcpip"), TYPE("forwarded-socket", "forwarded-streamlocal@openssh.com"),
+    TYPE("mux", "mux-control"), TYPE("unknown", "nobody@virtgate.invalid"), TYPE("none", ""), TYPE("case", "Direct-TCPIP"),
+    TYPE("prefix", "direct-tcpip2"),
 
-    { .id = "request.unknown", .tried = "request 'nobody@virtgate.invalid'", .try = try_request, .text = "nobody@virtgate.invalid", .never = NO_REQUEST },
+    { .id = "request.unknown", .tried = "request 'nobody@virtgate.invalid'", .try = try_request,
+      .text = "nobody@virtgate.invalid", .never = NO_REQUEST },
     { .id = "request.none", .tried = "request ''", .try = try_request, .text = "", .never = NO_REQUEST },
-    { .id = "request.case", .tried = "request 'EXEC' of id", .try = try_request, .text = "EXEC", .more = "id", .never = NO_REQUEST },
-    { .id = "request.suffix", .tried = "request 'exec@openssh.com' of id", .try = try_request, .text = "exec@openssh.com", .more = "id",
+    { .id = "request.case", .tried = "request 'EXEC' of id", .try = try_request, .text = "EXEC", .more = "id",
       .never = NO_REQUEST },
-    { .id = "request.exit-status", .tried = "request 'exit-status'", .try = try_request, .text = "exit-status", .more = "", .never = NO_REQUEST },
-    { .id = "request.signal-early", .tried = "signal TERM before anything was started", .try = try_request, .text = "signal", .more = "TERM",
-      .never = "nothing is there to be told" },
-    { .id = "request.signal", .tried = "signal TERM to what was started", .try = try_request, .text = "signal", .more = "TERM", .number = 1 },
-    { .id = "request.signal-kill", .tried = "signal KILL to what was started", .try = try_request, .text = "signal", .more = "KILL", .number = 1 },
+    { .id = "request.suffix", .tried = "request 'exec@openssh.com' of id", .try = try_request, .text = "exec@openssh.com",
+      .more = "id", .never = NO_REQUEST },
+    { .id = "request.exit-status", .tried = "request 'exit-status'", .try = try_request, .text = "exit-status", .more = "",
+      .never = NO_REQUEST },
+    { .id = "request.signal-early", .tried = "signal TERM before anything was started", .try = try_request, .text = "signal",
+      .more = "TERM", .never = "nothing is there to be told" },
+    { .id = "request.signal", .tried = "signal TERM to what was started", .try = try_request, .text = "signal", .more = "TERM",
+      .number = 1 },
+    { .id = "request.signal-kill", .tried = "signal KILL to what was started", .try = try_request, .text = "signal",
+      .more = "KILL", .number = 1 },
     { .id = "global.unknown", .tried = "a global request that sshd does not know", .try = try_global, .never = NO_REQUEST },
 };
 

@@ -31,7 +31,7 @@ static void read_first(struct probe *probe, const char *command, bool tty, struc
     if (!tty && answer->out_len == 0 && !answer->ended && !answer->lost) {
         ssh_channel_write(channel, spice_link, sizeof spice_link);
         probe_read_some(probe, channel, NULL, probe->options->answer_ms, answer);
-    } else if (answer->out_len > 0 && !answer->ended) {
+    } else if (tty && !answer->ended) {
         /* A refusal on a terminal comes by the same way: is it one? */
         answer->enough = 0;
         probe_read_some(probe, channel, NULL, VNC_WAIT_MS, answer);
@@ -73,15 +73,16 @@ static void try_list(struct probe *probe, const struct door *door, struct findin
 }
 
 #define S(id_, command_) { .id = "other." id_, .tried = command_, .try = try_stream, .text = command_ }
-#define S_TTY(id_, command_) { .id = "other." id_, .tried = command_ " on a terminal", .try = try_stream, .text = command_, .number = 1 }
+#define S_TTY(id_, command_) \
+    { .id = "other." id_, .tried = command_ " on a terminal", .try = try_stream, .text = command_, .number = 1 }
 
 static const struct door doors[] = {
     { .id = "other.list", .tried = "list", .try = try_list, .text = "list" },
     { .id = "other.list-json", .tried = "list --json", .try = try_list, .text = "list --json" },
     S("info", "info %n"), S("info-uuid", "info uuid:%u"), S("display", "display %n"), S("display-index", "display %n 0"),
     S("display-uuid", "display uuid:%u"), S_TTY("console", "console %n"), S_TTY("console-device", "console %n serial0"),
-    S_TTY("console-takeover", "console --takeover %n"), S_TTY("console-uuid", "console uuid:%u"),
-    S("port", "nc 127.0.0.1 %p"), S("port-name", "nc localhost %p"), S("port-v6", "nc ::ffff:127.0.0.1 %p"), S("port-any", "nc 0.0.0.0 %p"),
+    S_TTY("console-takeover", "console --takeover %n"), S_TTY("console-uuid", "console uuid:%u"), S("port", "nc 127.0.0.1 %p"),
+    S("port-name", "nc localhost %p"), S("port-v6", "nc ::ffff:127.0.0.1 %p"), S("port-any", "nc 0.0.0.0 %p"),
     S("port-socat", "socat - TCP:127.0.0.1:%p"),
     S("port-stock", "if (command -v socat) >/dev/null 2>&1; then socat - TCP:localhost:%p; else nc localhost %p; fi"),
     S("path", "nc -U %s"), S("path-socat", "socat - UNIX-CONNECT:%s"), S("path-gate", "nc -U /run/virtgate/display/%u/0"),

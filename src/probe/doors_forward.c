@@ -22,7 +22,8 @@ static void judge_failed_open(struct probe *probe, enum asked asked, struct find
         finding_set(finding, VERDICT_UNKNOWN, "%s", message);
 }
 
-static void try_to_open(struct probe *probe, enum asked asked, const char *host, int port, const char *path, struct finding *finding)
+static void try_to_open(struct probe *probe, enum asked asked, const char *host, int port, const char *path,
+                        struct finding *finding)
 {
     ssh_session session = probe_session(probe, finding);
     ssh_channel channel = session ? ssh_channel_new(session) : NULL;
@@ -30,7 +31,8 @@ static void try_to_open(struct probe *probe, enum asked asked, const char *host,
 
     if (!channel)
         return;
-    r = path ? ssh_channel_open_forward_unix(channel, path, "127.0.0.1", 0) : ssh_channel_open_forward(channel, host, port, "127.0.0.1", 0);
+    r = path ? ssh_channel_open_forward_unix(channel, path, "127.0.0.1", 0)
+             : ssh_channel_open_forward(channel, host, port, "127.0.0.1", 0);
     if (r == SSH_OK)
         finding_set(finding, VERDICT_OPEN, "sshd connected");
     else if (r == SSH_AGAIN)
@@ -155,28 +157,36 @@ static void try_tun(struct probe *probe, const struct door *door, struct finding
 static const struct door doors[] = {
     { .id = "tcp.v4", .tried = "direct-tcpip to 127.0.0.1:22", .try = try_tcp, .text = "127.0.0.1", .number = 22 },
     { .id = "tcp.v6", .tried = "direct-tcpip to [::1]:22", .try = try_tcp, .text = "::1", .number = 22 },
-    { .id = "tcp.v6-mapped", .tried = "direct-tcpip to [::ffff:127.0.0.1]:22", .try = try_tcp, .text = "::ffff:127.0.0.1", .number = 22 },
+    { .id = "tcp.v6-mapped", .tried = "direct-tcpip to [::ffff:127.0.0.1]:22", .try = try_tcp, .text = "::ffff:127.0.0.1",
+      .number = 22 },
     { .id = "tcp.name", .tried = "direct-tcpip to localhost:22", .try = try_tcp, .text = "localhost", .number = 22 },
     { .id = "tcp.any", .tried = "direct-tcpip to 0.0.0.0:22", .try = try_tcp, .text = "0.0.0.0", .number = 22 },
     { .id = "tcp.short", .tried = "direct-tcpip to 127.1:22", .try = try_tcp, .text = "127.1", .number = 22 },
     { .id = "tcp.decimal", .tried = "direct-tcpip to 2130706433:22", .try = try_tcp, .text = "2130706433", .number = 22 },
     { .id = "tcp.hexadecimal", .tried = "direct-tcpip to 0x7f000001:22", .try = try_tcp, .text = "0x7f000001", .number = 22 },
-    { .id = "tcp.libvirt", .tried = "direct-tcpip to localhost:16509 (libvirtd)", .try = try_tcp, .text = "localhost", .number = 16509 },
-    { .id = "tcp.libvirt-tls", .tried = "direct-tcpip to localhost:16514 (libvirtd, TLS)", .try = try_tcp, .text = "localhost", .number = 16514 },
-    { .id = "tcp.vnc", .tried = "direct-tcpip to 127.0.0.1:5900 (VNC, SPICE)", .try = try_tcp, .text = "127.0.0.1", .number = 5900 },
+    { .id = "tcp.libvirt", .tried = "direct-tcpip to localhost:16509 (libvirtd)", .try = try_tcp, .text = "localhost",
+      .number = 16509 },
+    { .id = "tcp.libvirt-tls", .tried = "direct-tcpip to localhost:16514 (libvirtd, TLS)", .try = try_tcp, .text = "localhost",
+      .number = 16514 },
+    { .id = "tcp.vnc", .tried = "direct-tcpip to 127.0.0.1:5900 (VNC, SPICE)", .try = try_tcp, .text = "127.0.0.1",
+      .number = 5900 },
     { .id = "tcp.vnc-last", .tried = "direct-tcpip to 127.0.0.1:5999", .try = try_tcp, .text = "127.0.0.1", .number = 5999 },
-    { .id = "tcp.websocket", .tried = "direct-tcpip to 127.0.0.1:5700 (VNC by websocket)", .try = try_tcp, .text = "127.0.0.1", .number = 5700 },
+    { .id = "tcp.websocket", .tried = "direct-tcpip to 127.0.0.1:5700 (VNC by websocket)", .try = try_tcp, .text = "127.0.0.1",
+      .number = 5700 },
     { .id = "tcp.port-0", .tried = "direct-tcpip to 127.0.0.1:0", .try = try_tcp, .text = "127.0.0.1", .number = 0 },
     { .id = "tcp.port-1", .tried = "direct-tcpip to 127.0.0.1:1", .try = try_tcp, .text = "127.0.0.1", .number = 1 },
-    { .id = "tcp.port-65535", .tried = "direct-tcpip to 127.0.0.1:65535", .try = try_tcp, .text = "127.0.0.1", .number = 65535 },
+    { .id = "tcp.port-65535", .tried = "direct-tcpip to 127.0.0.1:65535", .try = try_tcp, .text = "127.0.0.1",
+      .number = 65535 },
     { .id = "tcp.port-65558", .tried = "direct-tcpip to 127.0.0.1:65558 (22 in 16 bits)", .try = try_tcp, .text = "127.0.0.1",
       .number = 65558, .never = BAD_PORT },
-    { .id = "tcp.port-minus-1", .tried = "direct-tcpip to 127.0.0.1:4294967295", .try = try_tcp, .text = "127.0.0.1", .number = -1,
-      .never = BAD_PORT },
+    { .id = "tcp.port-minus-1", .tried = "direct-tcpip to 127.0.0.1:4294967295", .try = try_tcp, .text = "127.0.0.1",
+      .number = -1, .never = BAD_PORT },
     { .id = "tcp.nul", .tried = "direct-tcpip to 127.0.0.1<NUL>.example:22", .try = try_tcp_with_nul, .text = "127.0.0.1",
       .more = ".example", .number = 22, .never = NO_NUL },
-    { .id = "tcp.other-machine", .tried = "direct-tcpip to 127.0.0.1:%p, the other machine's display", .try = try_other_port, .text = "127.0.0.1" },
-    { .id = "tcp.other-machine-v6", .tried = "direct-tcpip to [::1]:%p, the other machine's display", .try = try_other_port, .text = "::1" },
+    { .id = "tcp.other-machine", .tried = "direct-tcpip to 127.0.0.1:%p, the other machine's display", .try = try_other_port,
+      .text = "127.0.0.1" },
+    { .id = "tcp.other-machine-v6", .tried = "direct-tcpip to [::1]:%p, the other machine's display", .try = try_other_port,
+      .text = "::1" },
 
     { .id = "socket.libvirt-ro", .tried = "direct-streamlocal to /run/libvirt/libvirt-sock-ro", .try = try_socket,
       .text = "/run/libvirt/libvirt-sock-ro", .never = MAY_BE_ABSENT },
@@ -200,8 +210,8 @@ static const struct door doors[] = {
       .text = "/run/systemd/private", .never = MAY_BE_ABSENT },
     { .id = "socket.journal", .tried = "direct-streamlocal to /run/systemd/journal/stdout", .try = try_socket,
       .text = "/run/systemd/journal/stdout", .never = MAY_BE_ABSENT },
-    { .id = "socket.docker", .tried = "direct-streamlocal to /run/docker.sock", .try = try_socket,
-      .text = "/run/docker.sock", .never = MAY_BE_ABSENT },
+    { .id = "socket.docker", .tried = "direct-streamlocal to /run/docker.sock", .try = try_socket, .text = "/run/docker.sock",
+      .never = MAY_BE_ABSENT },
     { .id = "socket.broker", .tried = "direct-streamlocal to /run/virtgate/broker.sock", .try = try_socket,
       .text = "/run/virtgate/broker.sock", .never = MAY_BE_ABSENT },
     { .id = "socket.display", .tried = "direct-streamlocal to /run/virtgate/display/%u/0", .try = try_socket,
@@ -210,8 +220,8 @@ static const struct door doors[] = {
       .text = "%s", .never = MAY_BE_ABSENT },
     { .id = "socket.at-sign", .tried = "direct-streamlocal to @/tmp/.X11-unix/X0", .try = try_socket,
       .text = "@/tmp/.X11-unix/X0", .never = MAY_BE_ABSENT },
-    { .id = "socket.abstract", .tried = "direct-streamlocal to <NUL>/tmp/.X11-unix/X0", .try = try_socket_with_nul,
-      .text = "", .more = "/tmp/.X11-unix/X0", .never = NO_NUL },
+    { .id = "socket.abstract", .tried = "direct-streamlocal to <NUL>/tmp/.X11-unix/X0", .try = try_socket_with_nul, .text = "",
+      .more = "/tmp/.X11-unix/X0", .never = NO_NUL },
     { .id = "socket.nul", .tried = "direct-streamlocal to /run/dbus/system_bus_socket<NUL>x", .try = try_socket_with_nul,
       .text = "/run/dbus/system_bus_socket", .more = "x", .never = NO_NUL },
 

@@ -21,8 +21,8 @@
 #define BAD_FLAGS 0x80000000
 
 /* What stands in a call, behind the domain if there is one. */
-enum shape { NAME, UUID, DOM, DOM_FLAGS, DOM_NUMBER_FLAGS, DOM_TEXT_FLAGS, DOM_MAYBE_FLAGS, DOM_SAVE, DOM_KEYS, DOM_DEVICE, DOM_SCREEN, DOM_PEEK, DOM_PEEK_BLOCK,
-             DOM_PASSWORD, DOM_METADATA, DOM_AGENT, XML_FLAGS, LIST, START };
+enum shape { NAME, UUID, DOM, DOM_FLAGS, DOM_NUMBER_FLAGS, DOM_TEXT_FLAGS, DOM_MAYBE_FLAGS, DOM_SAVE, DOM_KEYS,
+             DOM_DEVICE, DOM_SCREEN, DOM_PEEK, DOM_PEEK_BLOCK, DOM_PASSWORD, DOM_METADATA, DOM_AGENT, XML_FLAGS, LIST, START };
 
 struct talk {
     struct probe *probe;
@@ -198,7 +198,8 @@ static void judge_list(const struct reply *reply, const char *name, const struct
         finding_set(finding, VERDICT_CLOSED, "'%s' is not in the list", name);
 }
 
-static void call_on(struct talk *talk, const struct door *door, const char *name, const struct uuid *uuid, struct finding *finding)
+static void call_on(struct talk *talk, const struct door *door, const char *name, const struct uuid *uuid,
+                    struct finding *finding)
 {
     struct bytes args = { 0 };
     struct reply reply;
@@ -234,27 +235,33 @@ static void try_call(struct probe *probe, const struct door *door, struct findin
 
 /* text: flags of 0. more: of the program for QEMU. */
 #define READ(id_, number_, shape_) \
-    { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n'", .try = try_call, .number = number_, .number2 = shape_, .text = "reads" }
+    { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n'", .try = try_call, .number = number_, .number2 = shape_, \
+      .text = "reads" }
 #define NOWHERE(id_, number_, shape_, what_) \
-    { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n', " what_, .try = try_call, .number = number_, .number2 = shape_, .text = "fails" }
+    { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n', " what_, .try = try_call, .number = number_, .number2 = shape_, \
+      .text = "fails" }
 #define CHANGE(id_, number_, shape_) \
-    { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n', with flags that do not exist", .try = try_call, .number = number_, .number2 = shape_ }
+    { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n', with flags that do not exist", .try = try_call, .number = number_, \
+      .number2 = shape_ }
 #define QEMU(id_, number_, shape_) \
-    { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n', with flags that do not exist", .try = try_call, .number = number_, .number2 = shape_, .more = "qemu" }
+    { .id = "rpc." id_, .tried = "libvirt: " id_ " of '%n', with flags that do not exist", .try = try_call, .number = number_, \
+      .number2 = shape_, .more = "qemu" }
 
 static const struct door doors[] = {
-    READ("lookup-by-name", 23, NAME), READ("lookup-by-uuid", 24, UUID), READ("list-all-domains", 273, LIST), READ("get-xml", 14, DOM_FLAGS),
-    READ("get-info", 16, DOM), READ("get-state", 212, DOM_FLAGS), READ("get-os-type", 19, DOM), READ("get-autostart", 15, DOM),
-    READ("has-managed-save", 183, DOM_FLAGS), READ("is-active", 150, DOM),
+    READ("lookup-by-name", 23, NAME), READ("lookup-by-uuid", 24, UUID), READ("list-all-domains", 273, LIST),
+    READ("get-xml", 14, DOM_FLAGS), READ("get-info", 16, DOM), READ("get-state", 212, DOM_FLAGS), READ("get-os-type", 19, DOM),
+    READ("get-autostart", 15, DOM), READ("has-managed-save", 183, DOM_FLAGS), READ("is-active", 150, DOM),
 
-    NOWHERE("screenshot", 211, DOM_SCREEN, "a screen that does not exist"), NOWHERE("send-key", 226, DOM_KEYS, "a key that does not exist"),
+    NOWHERE("screenshot", 211, DOM_SCREEN, "a screen that does not exist"),
+    NOWHERE("send-key", 226, DOM_KEYS, "a key that does not exist"),
     NOWHERE("open-console", 201, DOM_DEVICE, "a device that does not exist"), NOWHERE("start", 196, START, "which runs"),
 
-    CHANGE("destroy", 234, DOM_FLAGS), CHANGE("shutdown", 258, DOM_FLAGS), CHANGE("reboot", 27, DOM_FLAGS), CHANGE("reset", 245, DOM_FLAGS),
-    CHANGE("undefine", 231, DOM_FLAGS), CHANGE("managed-save", 182, DOM_FLAGS), CHANGE("save", 232, DOM_SAVE),
-    CHANGE("core-dump", 53, DOM_TEXT_FLAGS), CHANGE("inject-nmi", 210, DOM_FLAGS), CHANGE("open-channel", 296, DOM_MAYBE_FLAGS),
-    CHANGE("open-graphics-fd", 343, DOM_NUMBER_FLAGS), CHANGE("memory-peek", 104, DOM_PEEK), CHANGE("block-peek", 103, DOM_PEEK_BLOCK),
-    CHANGE("rename", 358, DOM_MAYBE_FLAGS), CHANGE("set-user-password", 357, DOM_PASSWORD), CHANGE("set-metadata", 264, DOM_METADATA),
+    CHANGE("destroy", 234, DOM_FLAGS), CHANGE("shutdown", 258, DOM_FLAGS), CHANGE("reboot", 27, DOM_FLAGS),
+    CHANGE("reset", 245, DOM_FLAGS), CHANGE("undefine", 231, DOM_FLAGS), CHANGE("managed-save", 182, DOM_FLAGS),
+    CHANGE("save", 232, DOM_SAVE), CHANGE("core-dump", 53, DOM_TEXT_FLAGS), CHANGE("inject-nmi", 210, DOM_FLAGS),
+    CHANGE("open-channel", 296, DOM_MAYBE_FLAGS), CHANGE("open-graphics-fd", 343, DOM_NUMBER_FLAGS),
+    CHANGE("memory-peek", 104, DOM_PEEK), CHANGE("block-peek", 103, DOM_PEEK_BLOCK), CHANGE("rename", 358, DOM_MAYBE_FLAGS),
+    CHANGE("set-user-password", 357, DOM_PASSWORD), CHANGE("set-metadata", 264, DOM_METADATA),
     CHANGE("attach-device", 160, DOM_TEXT_FLAGS), CHANGE("define-xml", 350, XML_FLAGS), CHANGE("create-xml", 10, XML_FLAGS),
     QEMU("monitor-command", 1, DOM_TEXT_FLAGS), QEMU("agent-command", 3, DOM_AGENT),
 };

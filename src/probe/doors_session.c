@@ -40,7 +40,8 @@ static void try_x11(struct probe *probe, const struct door *door, struct finding
     ssh_channel channel = channel_for(probe, &answer, finding);
 
     if (channel)
-        judge_request(probe, channel, ssh_channel_request_x11(channel, (int)door->number, door->text, door->more, 0), &answer, finding);
+        judge_request(probe, channel, ssh_channel_request_x11(channel, (int)door->number, door->text, door->more, 0), &answer,
+                      finding);
 }
 
 static void try_env(struct probe *probe, const struct door *door, struct finding *finding)
@@ -185,7 +186,7 @@ static void try_sum(struct probe *probe, const struct door *door, struct finding
 {
     struct answer answer = ANSWER_NONE;
 
-    probe_exec(probe, door->text, door->number, SUM, SUM_DONE, &answer);
+    probe_exec(probe, door->text, door->number, SUM "exit\n", SUM_DONE, &answer);
     judge_answer(&answer, SUM_DONE, finding);
 }
 
@@ -209,7 +210,8 @@ static void try_subsystem(struct probe *probe, const struct door *door, struct f
         ssh_channel_free(channel);
     } else {
         ssh_channel_write(channel, sftp_init, sizeof sftp_init - 1);
-        ssh_channel_send_eof(channel);
+        /* No end of input: sftp-server may see that before it has answered, and go. */
+        answer.enough = 4;
         probe_read(probe, channel, NULL, &answer);
     }
     judge_subsystem(&answer, finding);
@@ -225,25 +227,30 @@ static void try_subsystem(struct probe *probe, const struct door *door, struct f
 #define NO_SUCH_SUBSYSTEM "only a subsystem that its configuration names"
 #define ENV(name_, id_, value_) { .id = "env." id_, .tried = "env " name_, .try = try_env, .text = name_, .more = value_ }
 #define PTY(id_, tried_, term_, cols_, rows_) \
-    { .id = "pty." id_, .tried = "a command on a terminal " tried_, .try = try_pty, .text = term_, .number = cols_, .number2 = rows_ }
+    { .id = "pty." id_, .tried = "a command on a terminal " tried_, .try = try_pty, .text = term_, .number = cols_, \
+      .number2 = rows_ }
 
 static const struct door doors[] = {
     { .id = "x11", .tried = "x11-req", .try = try_x11, .text = "MIT-MAGIC-COOKIE-1", .more = COOKIE },
-    { .id = "x11.single", .tried = "x11-req of a single connection", .try = try_x11, .text = "MIT-MAGIC-COOKIE-1", .more = COOKIE, .number = 1 },
+    { .id = "x11.single", .tried = "x11-req of a single connection", .try = try_x11, .text = "MIT-MAGIC-COOKIE-1",
+      .more = COOKIE, .number = 1 },
     { .id = "x11.xauth-command", .tried = "x11-req with a command for xauth in the protocol's name", .try = try_x11,
       .text = "MIT-MAGIC-COOKIE-1\nlist", .more = COOKIE, .never = BAD_X11 },
-    { .id = "x11.odd-cookie", .tried = "x11-req with a cookie that is none", .try = try_x11, .text = "MIT-MAGIC-COOKIE-1", .more = "$(id)",
-      .never = BAD_X11 },
-    { .id = "agent.openssh", .tried = "auth-agent-req@openssh.com", .try = try_raw_request, .text = "auth-agent-req@openssh.com" },
+    { .id = "x11.odd-cookie", .tried = "x11-req with a cookie that is none", .try = try_x11, .text = "MIT-MAGIC-COOKIE-1",
+      .more = "$(id)", .never = BAD_X11 },
+    { .id = "agent.openssh", .tried = "auth-agent-req@openssh.com", .try = try_raw_request,
+      .text = "auth-agent-req@openssh.com" },
     { .id = "agent.rfc", .tried = "agent-req", .try = try_raw_request, .text = "agent-req", .never = NO_SUCH_REQUEST },
 
     ENV("LANG", "lang", "C"), ENV("LC_ALL", "lc-all", "C"), ENV("LC_X", "lc-x", "1"), ENV("TERM", "term", "xterm"),
-    { .id = "env.function", .tried = "env LC_ALL with a shell function in it", .try = try_env, .text = "LC_ALL", .more = "() { :;}; echo" },
+    { .id = "env.function", .tried = "env LC_ALL with a shell function in it", .try = try_env, .text = "LC_ALL",
+      .more = "() { :;}; echo" },
     ENV("LD_PRELOAD", "ld-preload", "/nonexistent"), ENV("LD_LIBRARY_PATH", "ld-library-path", "/nonexistent"),
-    ENV("LD_AUDIT", "ld-audit", "/nonexistent"), ENV("PATH", "path", "/nonexistent"), ENV("BASH_ENV", "bash-env", "/nonexistent"),
-    ENV("ENV", "env", "/nonexistent"), ENV("IFS", "ifs", "x"), ENV("PS4", "ps4", "$(id)"), ENV("SHELL", "shell", "/bin/sh"),
-    ENV("HOME", "home", "/tmp"), ENV("USER", "user", "root"), ENV("GCONV_PATH", "gconv-path", "/nonexistent"),
-    ENV("LOCPATH", "locpath", "/nonexistent"), ENV("NLSPATH", "nlspath", "/nonexistent"), ENV("GLIBC_TUNABLES", "glibc-tunables", "x"),
+    ENV("LD_AUDIT", "ld-audit", "/nonexistent"), ENV("PATH", "path", "/nonexistent"),
+    ENV("BASH_ENV", "bash-env", "/nonexistent"), ENV("ENV", "env", "/nonexistent"), ENV("IFS", "ifs", "x"),
+    ENV("PS4", "ps4", "$(id)"), ENV("SHELL", "shell", "/bin/sh"), ENV("HOME", "home", "/tmp"), ENV("USER", "user", "root"),
+    ENV("GCONV_PATH", "gconv-path", "/nonexistent"), ENV("LOCPATH", "locpath", "/nonexistent"),
+    ENV("NLSPATH", "nlspath", "/nonexistent"), ENV("GLIBC_TUNABLES", "glibc-tunables", "x"),
     ENV("TERMINFO", "terminfo", "/nonexistent"), ENV("TZ", "tz", "/etc/shadow"), ENV("TMPDIR", "tmpdir", "/nonexistent"),
     ENV("PYTHONPATH", "pythonpath", "/nonexistent"), ENV("PERL5OPT", "perl5opt", "-Mx"), ENV("DISPLAY", "display", ":0"),
     ENV("SSH_ORIGINAL_COMMAND", "original-command", "list"), ENV("SSH_AUTH_SOCK", "auth-sock", "/nonexistent"),
@@ -251,7 +258,8 @@ static const struct door doors[] = {
     { .id = "env.none", .tried = "env without a name", .try = try_env, .text = "", .more = "1" },
     { .id = "env.equals", .tried = "env LC_A=B", .try = try_env, .text = "LC_A=B", .more = "1" },
     { .id = "env.newline", .tried = "env LC_<LF>X", .try = try_env, .text = "LC_\nX", .more = "1" },
-    { .id = "env.nul", .tried = "env LANG<NUL>X", .try = try_raw_request, .text = "env", .more = "LANG\0X", .number = 6, .never = NO_NUL },
+    { .id = "env.nul", .tried = "env LANG<NUL>X", .try = try_raw_request, .text = "env", .more = "LANG\0X", .number = 6,
+      .never = NO_NUL },
     { .id = "env.long-name", .tried = "env with a name of 64 KiB", .try = try_long_env, .number = 65536, .number2 = 1 },
     { .id = "env.long-value", .tried = "env with a value of 200 KiB", .try = try_long_env, .number2 = 200 * 1024 },
     { .id = "env.many", .tried = "env 200 times", .try = try_many_env, .text = "LC_MANY", .more = "1", .number = 200 },
@@ -261,7 +269,8 @@ static const struct door doors[] = {
     PTY("term-escape", "called ESC[31m", "\033[31m", 80, 24),
     PTY("term-none", "without a name", "", 80, 24),
     PTY("term-command", "called $(id)", "$(id)", 80, 24),
-    { .id = "pty.term-long", .tried = "a command on a terminal with a name of 4000 bytes", .try = try_long_term, .number = 4000, .number2 = 24 },
+    { .id = "pty.term-long", .tried = "a command on a terminal with a name of 4000 bytes", .try = try_long_term, .number = 4000,
+      .number2 = 24 },
     PTY("size-0", "of 0 columns and rows", "xterm", 0, 0),
     PTY("size-1", "of 1 column and row", "xterm", 1, 1),
     PTY("size-65535", "of 65535 columns and rows", "xterm", 65535, 65535),
@@ -270,18 +279,25 @@ static const struct door doors[] = {
     { .id = "shell", .tried = "shell", .try = try_shell, .text = SUM },
     { .id = "shell.tty", .tried = "shell on a terminal", .try = try_shell, .text = "echo probe-$((6*7))\rexit\r", .number = 1 },
     { .id = "shell.keys", .tried = "shell on a terminal, escapes typed", .try = try_shell,
-      .text = "\032\034!/bin/sh\r:!sh\recho probe-$((6*7))\rexit\r", .number = 1 },
+      .text = "!/bin/sh\r:!sh\r|sh\recho probe-$((6*7))\rexit\r", .number = 1 },
     { .id = "shell.empty", .tried = "exec of nothing", .try = try_sum, .text = "" },
     { .id = "shell.empty-tty", .tried = "exec of nothing on a terminal", .try = try_sum, .text = "", .number = 1 },
 
     { .id = "subsystem.sftp", .tried = "subsystem sftp", .try = try_subsystem, .text = "sftp" },
-    { .id = "subsystem.netconf", .tried = "subsystem netconf", .try = try_subsystem, .text = "netconf", .never = NO_SUCH_SUBSYSTEM },
-    { .id = "subsystem.none", .tried = "subsystem without a name", .try = try_subsystem, .text = "", .never = NO_SUCH_SUBSYSTEM },
-    { .id = "subsystem.path", .tried = "subsystem ../../bin/sh", .try = try_subsystem, .text = "../../bin/sh", .never = NO_SUCH_SUBSYSTEM },
-    { .id = "subsystem.program", .tried = "subsystem /bin/sh", .try = try_subsystem, .text = "/bin/sh", .never = NO_SUCH_SUBSYSTEM },
-    { .id = "subsystem.internal", .tried = "subsystem internal-sftp", .try = try_subsystem, .text = "internal-sftp", .never = NO_SUCH_SUBSYSTEM },
-    { .id = "subsystem.newline", .tried = "subsystem sftp<LF>id", .try = try_subsystem, .text = "sftp\nid", .never = NO_SUCH_SUBSYSTEM },
-    { .id = "subsystem.long", .tried = "subsystem with a name of 10 KiB", .try = try_subsystem, .number = 10240, .never = NO_SUCH_SUBSYSTEM },
+    { .id = "subsystem.netconf", .tried = "subsystem netconf", .try = try_subsystem, .text = "netconf",
+      .never = NO_SUCH_SUBSYSTEM },
+    { .id = "subsystem.none", .tried = "subsystem without a name", .try = try_subsystem, .text = "",
+      .never = NO_SUCH_SUBSYSTEM },
+    { .id = "subsystem.path", .tried = "subsystem ../../bin/sh", .try = try_subsystem, .text = "../../bin/sh",
+      .never = NO_SUCH_SUBSYSTEM },
+    { .id = "subsystem.program", .tried = "subsystem /bin/sh", .try = try_subsystem, .text = "/bin/sh",
+      .never = NO_SUCH_SUBSYSTEM },
+    { .id = "subsystem.internal", .tried = "subsystem internal-sftp", .try = try_subsystem, .text = "internal-sftp",
+      .never = NO_SUCH_SUBSYSTEM },
+    { .id = "subsystem.newline", .tried = "subsystem sftp<LF>id", .try = try_subsystem, .text = "sftp\nid",
+      .never = NO_SUCH_SUBSYSTEM },
+    { .id = "subsystem.long", .tried = "subsystem with a name of 10 KiB", .try = try_subsystem, .number = 10240,
+      .never = NO_SUCH_SUBSYSTEM },
 };
 
 const struct family family_session = FAMILY(doors);

@@ -65,17 +65,21 @@ static void try_nul(struct probe *probe, const struct door *door, struct finding
 #define NO_NUL "sshd itself takes no NUL within a string"
 #define TOO_LONG "longer than the kernel lets an argument be"
 #define LONG(id_, size_, fill_, never_) \
-    { .id = "size." id_, .tried = "a command of " #size_ " bytes", .try = try_long, .text = fill_, .number = size_, .never = never_ }
+    { .id = "size." id_, .tried = "a command of " #size_ " bytes", .try = try_long, .text = fill_, .number = size_, \
+      .never = never_ }
 #define NUL(id_, tried_, request_, string_, never_) \
-    { .id = "nul." id_, .tried = tried_, .try = try_nul, .text = request_, .more = string_, .number = sizeof string_ - 1, .never = never_ }
+    { .id = "nul." id_, .tried = tried_, .try = try_nul, .text = request_, .more = string_, .number = sizeof string_ - 1, \
+      .never = never_ }
 
 static const struct door doors[] = {
-    LONG("4095", 4095, "#a", NULL), LONG("4096", 4096, "#a", NULL), LONG("65535", 65535, "#a", NULL), LONG("65536", 65536, "#a", NULL),
-    LONG("words", 65000, "a ", NULL), LONG("lines", 65000, "\n ", NULL), LONG("quotes", 65000, "''", NULL), LONG("blanks", 100000, " ", NULL),
-    LONG("100000", 100000, "#a", NULL), LONG("131059", 131059, "#a", TOO_LONG), LONG("200000", 200000, "#a", TOO_LONG),
+    LONG("4095", 4095, "#a", NULL), LONG("4096", 4096, "#a", NULL), LONG("65535", 65535, "#a", NULL),
+    LONG("65536", 65536, "#a", NULL), LONG("words", 65000, "a ", NULL), LONG("lines", 65000, "\n ", NULL),
+    LONG("quotes", 65000, "''", NULL), LONG("blanks", 100000, " ", NULL), LONG("100000", 100000, "#a", NULL),
+    LONG("131059", 131059, "#a", TOO_LONG), LONG("200000", 200000, "#a", TOO_LONG),
     LONG("packet", 300000, "#a", "sshd takes no packet of that size"),
 
-    NUL("exec-first", "exec of <NUL>echo ...", "exec", "\0" SUM, NO_NUL), NUL("exec-within", "exec of list<NUL>; echo ...", "exec", "list\0; " SUM, NO_NUL),
+    NUL("exec-first", "exec of <NUL>echo ...", "exec", "\0" SUM, NO_NUL),
+    NUL("exec-within", "exec of list<NUL>; echo ...", "exec", "list\0; " SUM, NO_NUL),
     NUL("exec-last", "exec of echo ...<NUL>", "exec", SUM "\0", NULL),
     NUL("subsystem", "subsystem sftp<NUL>x", "subsystem", "sftp\0x", NO_NUL),
 };

@@ -11,7 +11,8 @@
 #include "probe/probe_raw.h"
 
 static const struct family *const families[] = {
-    &family_forward, &family_listen, &family_session, &family_channel, &family_commands, &family_size, &family_rpc, &family_display,
+    &family_forward, &family_listen, &family_session, &family_channel, &family_commands, &family_size,
+    &family_rpc, &family_display,
 };
 
 static const char *known_of(const struct other *other, char letter, const char **ret_option)

@@ -101,8 +101,8 @@ void probe_request_failed(struct probe *probe, struct answer *answer);
 /* Runs a command, on a terminal if wanted. */
 void probe_exec(struct probe *probe, const char *command, bool tty, const char *input, const char *proof, struct answer *answer);
 
-/* text with %n, %u, %p and %s replaced by what is known of the other machine, %r by nothing if it runs; %% is %. NULL with the finding set to unknown
- * if that was not told. The caller's to free. */
+/* text with %n, %u, %p and %s replaced by what is known of the other machine, %r by nothing if it runs; %% is
+ * %. NULL with the finding set to unknown if that was not told. The caller's to free. */
 char *probe_fill_in(const struct probe *probe, const char *text, struct finding *finding);
 
 #endif

@@ -120,7 +120,13 @@ void judge_answer(const struct answer *answer, const char *proof, struct finding
 
 void judge_subsystem(const struct answer *answer, struct finding *finding)
 {
-    if (answer->opened && !answer->lost && !answer->refused && answer->ended && answer->out_len == 0)
+    char shown[SHOWN + 1];
+    size_t len;
+
+    show(answer, shown);
+    if (!answer->lost && answer->out_len > 0 && !answer_gate_line(answer, &len))
+        finding_set(finding, VERDICT_OPEN, "it answers: '%s'", shown);
+    else if (answer->opened && !answer->lost && !answer->refused && answer->ended && answer->status != 0 && answer->out_len == 0)
         finding_set(finding, VERDICT_CLOSED, "exit %d, and nothing that speaks the subsystem's protocol", answer->status);
     else
         judge_answer(answer, NULL, finding);
@@ -140,7 +146,7 @@ void judge_stream(const struct answer *answer, struct finding *finding)
         return;
     else if (!answer->ended)
         finding_set(finding, VERDICT_UNKNOWN, "a stream that says nothing, and no refusal");
-    else if (answer->err_len > 0)
+    else if (answer->err_len > 0 || answer->status == 0)
         finding_set(finding, VERDICT_OPEN, "not the gate's answer: exit %d '%s'", answer->status, shown);
     else
         finding_set(finding, VERDICT_UNKNOWN, "exit %d without a word", answer->status);
@@ -151,8 +157,8 @@ void judge_stream(const struct answer *answer, struct finding *finding)
 /* What connect(2) or socket(2) of a confined process ends in. */
 static bool is_kernels_refusal(const char *text)
 {
-    static const char *const texts[] = { "Permission denied", "Operation not permitted", "Address family not supported by protocol",
-                                         "Socket type not supported" };
+    static const char *const texts[] = { "Permission denied", "Operation not permitted",
+                                         "Address family not supported by protocol", "Socket type not supported" };
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(text, texts[i]) == 0)

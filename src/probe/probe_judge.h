@@ -42,7 +42,8 @@ bool answer_holds(const struct answer *answer, const char *text);
  * is taken for a shell that ran it; without one, every answer that is not the gate's refusal is. */
 void judge_answer(const struct answer *answer, const char *proof, struct finding *finding);
 
-/* A subsystem's: of what it says on standard error sshd passes nothing on, and one that says nothing else has refused. */
+/* A subsystem's: of what it says on standard error sshd passes nothing on, and one that says nothing else and ends badly has
+ * refused. */
 void judge_subsystem(const struct answer *answer, struct finding *finding);
 
 /* A display's or console's stream: any byte of it is an open door. */

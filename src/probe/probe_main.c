@@ -32,7 +32,8 @@ static const char usage[] =
     "\n"
     "Exit status: 0 all closed, 78 one is open, 69 some unknown or no login, 64 usage.\n";
 
-enum { KNOWN_HOSTS = 256, OTHER, OTHER_UUID, OTHER_PORT, OTHER_PATH, OTHER_RUNS, EXPECT, ONLY, AS_JSON, AGAINST_OPEN, TIMEOUT, MAX_TIME, RATE, HELP };
+enum { KNOWN_HOSTS = 256, OTHER, OTHER_UUID, OTHER_PORT, OTHER_PATH, OTHER_RUNS, EXPECT, ONLY, AS_JSON,
+       AGAINST_OPEN, TIMEOUT, MAX_TIME, RATE, HELP };
 
 static const struct option long_options[] = {
     { "known-hosts", required_argument, NULL, KNOWN_HOSTS }, { "other", required_argument, NULL, OTHER },
@@ -41,7 +42,8 @@ static const struct option long_options[] = {
     { "expect", required_argument, NULL, EXPECT },
     { "only", required_argument, NULL, ONLY }, { "as-json", no_argument, NULL, AS_JSON },
     { "against-open-sshd", no_argument, NULL, AGAINST_OPEN }, { "timeout", required_argument, NULL, TIMEOUT },
-    { "max-time", required_argument, NULL, MAX_TIME }, { "rate", required_argument, NULL, RATE }, { "help", no_argument, NULL, HELP },
+    { "max-time", required_argument, NULL, MAX_TIME }, { "rate", required_argument, NULL, RATE },
+    { "help", no_argument, NULL, HELP },
     { NULL, 0, NULL, 0 },
 };
 

@@ -352,7 +352,8 @@ static void keep(struct raw_channel *channel, uint8_t type, const uint8_t *at, s
 }
 
 /* The next message for the channel; *ret has what is behind its number. */
-static int next_message(struct raw *raw, struct raw_channel *channel, int64_t end, uint8_t *ret_type, uint8_t **ret, size_t *ret_len)
+static int next_message(struct raw *raw, struct raw_channel *channel, int64_t end, uint8_t *ret_type, uint8_t **ret,
+                        size_t *ret_len)
 {
     for (;;) {
         uint8_t *data;
@@ -384,7 +385,8 @@ static enum raw_reply no_message(struct probe *probe, int r)
     return reply;
 }
 
-static enum raw_reply await(struct probe *probe, struct raw_channel *channel, uint8_t yes, uint8_t no, uint8_t **ret, size_t *ret_len)
+static enum raw_reply await(struct probe *probe, struct raw_channel *channel, uint8_t yes, uint8_t no, uint8_t **ret,
+                            size_t *ret_len)
 {
     int64_t end = io_monotonic_ms() + probe->options->answer_ms;
 
@@ -475,6 +477,22 @@ enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, con
     reply = await(probe, channel, MSG_SUCCESS, MSG_FAILURE, &said, &len);
     free(said);
     return reply;
+}
+
+enum raw_reply raw_first_output(struct probe *probe, struct raw_channel *channel)
+{
+    int64_t end = io_monotonic_ms() + probe->options->answer_ms;
+
+    while (channel->answer.out_len == 0 && !channel->answer.ended) {
+        uint8_t type, *data;
+        size_t len;
+        int r = next_message(probe->raw, channel, end, &type, &data, &len);
+
+        if (r < 0)
+            return no_message(probe, r);
+        free(data);
+    }
+    return RAW_YES;
 }
 
 void raw_read(struct probe *probe, struct raw_channel *channel, const char *proof)

@@ -35,6 +35,10 @@ enum raw_reply raw_session(struct probe *probe, struct raw_channel *ret, char te
 /* CHANNEL_REQUEST that wants an answer. */
 enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, const char *name, const struct bytes *more);
 
+/* Waits for the first bytes of its output, or its end: only then is there a process that a signal could reach. RAW_YES, or why
+ * not. */
+enum raw_reply raw_first_output(struct probe *probe, struct raw_channel *channel);
+
 /* Ends what goes to it, and reads until it is closed, proof comes or the time is up. */
 void raw_read(struct probe *probe, struct raw_channel *channel, const char *proof);
 

@@ -211,6 +211,7 @@ static void answers_of_a_stream(void **state)
         { { .out = "virtgate: connected; leave with Ctrl-]\r\n", .open = true, .status = -1 }, VERDICT_OPEN },
         { { .err = "nc: connect failed\n", .status = 1, ENDED }, VERDICT_OPEN },
         { { .open = true, .status = -1 }, VERDICT_UNKNOWN },
+        { { .status = 0, ENDED }, VERDICT_OPEN },
         { { .status = 1, ENDED }, VERDICT_UNKNOWN },
     };
 
@@ -230,12 +231,18 @@ static void answers_of_a_subsystem(void **state)
     struct finding finding;
     struct answer silent = answer_of(&(struct answered){ .status = 64, ENDED });
     struct answer speaks = answer_of(&(struct answered){ .out = "sftp", .status = 0, ENDED });
+    struct answer content = answer_of(&(struct answered){ .status = 0, ENDED });
+    struct answer goes_on = answer_of(&(struct answered){ .out = "sftp", .open = true, .status = -1 });
     struct answer unfinished = answer_of(&(struct answered){ .open = true, .status = -1 });
 
     (void)state;
     judge_subsystem(&silent, &finding);
     assert_int_equal(finding.verdict, VERDICT_CLOSED);
     judge_subsystem(&speaks, &finding);
+    assert_int_equal(finding.verdict, VERDICT_OPEN);
+    judge_subsystem(&content, &finding);
+    assert_int_equal(finding.verdict, VERDICT_OPEN);
+    judge_subsystem(&goes_on, &finding);
     assert_int_equal(finding.verdict, VERDICT_OPEN);
     judge_subsystem(&unfinished, &finding);
     assert_int_equal(finding.verdict, VERDICT_UNKNOWN);
