@@ -151,12 +151,13 @@ static void try_tun(struct probe *probe, const struct door *door, struct finding
 /* --- the doors ----------------------------------------------------------------------------------------------------- */
 
 #define BAD_PORT "sshd itself takes no such port"
+#define NO_V6 "a host without IPv6 has no such address"
 #define NO_NUL "sshd itself takes no NUL in a name"
 #define MAY_BE_ABSENT "a socket that is not there, or not for this account, looks the same"
 
 static const struct door doors[] = {
     { .id = "tcp.v4", .tried = "direct-tcpip to 127.0.0.1:22", .try = try_tcp, .text = "127.0.0.1", .number = 22 },
-    { .id = "tcp.v6", .tried = "direct-tcpip to [::1]:22", .try = try_tcp, .text = "::1", .number = 22 },
+    { .id = "tcp.v6", .tried = "direct-tcpip to [::1]:22", .try = try_tcp, .text = "::1", .number = 22, .never = NO_V6 },
     { .id = "tcp.v6-mapped", .tried = "direct-tcpip to [::ffff:127.0.0.1]:22", .try = try_tcp, .text = "::ffff:127.0.0.1",
       .number = 22 },
     { .id = "tcp.name", .tried = "direct-tcpip to localhost:22", .try = try_tcp, .text = "localhost", .number = 22 },
@@ -186,7 +187,7 @@ static const struct door doors[] = {
     { .id = "tcp.other-machine", .tried = "direct-tcpip to 127.0.0.1:%p, the other machine's display", .try = try_other_port,
       .text = "127.0.0.1" },
     { .id = "tcp.other-machine-v6", .tried = "direct-tcpip to [::1]:%p, the other machine's display", .try = try_other_port,
-      .text = "::1" },
+      .text = "::1", .never = NO_V6 },
 
     { .id = "socket.libvirt-ro", .tried = "direct-streamlocal to /run/libvirt/libvirt-sock-ro", .try = try_socket,
       .text = "/run/libvirt/libvirt-sock-ro", .never = MAY_BE_ABSENT },

@@ -91,11 +91,13 @@ static void check_that_host_is_there(struct probe *probe, struct finding *findin
 static void try_door(struct probe *probe, const struct door *door, struct finding *finding)
 {
     finding_set(finding, VERDICT_UNKNOWN, "not tried");
-    if (io_monotonic_ms() > probe->end)
+    if (probe->options->stop && *probe->options->stop)
+        finding_set(finding, VERDICT_UNKNOWN, "not tried: interrupted");
+    else if (io_monotonic_ms() > probe->end)
         finding_set(finding, VERDICT_UNKNOWN, "not tried: the time is up");
     else
         door->try(probe, door, finding);
-    if (strcmp(finding->seen, SEEN_LOST) == 0)
+    if (finding->verdict == VERDICT_CLOSED && strcmp(finding->seen, SEEN_LOST) == 0)
         check_that_host_is_there(probe, finding);
     if (probe->options->against_open && finding->verdict == VERDICT_CLOSED && door->never) {
         struct finding closed = *finding;
@@ -131,7 +133,8 @@ static int try_all(struct probe *probe, struct results *results)
     if (r < 0 || !probe->options->expect || !is_wanted(probe->options, "expect"))
         return r;
     finding_set(&finding, VERDICT_UNKNOWN, "not tried");
-    probe_expect(probe, &finding);
+    if (!probe->options->stop || !*probe->options->stop)
+        probe_expect(probe, &finding);
     return tell(probe, results, "expect", strdup(probe->options->expect), &finding);
 }
 

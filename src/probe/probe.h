@@ -10,6 +10,7 @@
 #ifndef VG_PROBE_H
 #define VG_PROBE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@ struct probe_options {
     int login_pause_ms;      /* at least so long from one login to the next */
     int answer_ms;           /* how long an answer is waited for */
     int64_t max_ms;          /* for all of it */
+    const volatile sig_atomic_t *stop;  /* when it is set, nothing more is tried */
     void (*told)(void *context, const struct result *result);   /* as each is found */
     void *context;
 };

@@ -154,11 +154,13 @@ void judge_stream(const struct answer *answer, struct finding *finding)
 
 /* --- a channel that was asked for ---------------------------------------------------------------------------------- */
 
-/* What connect(2) or socket(2) of a confined process ends in. */
+/* What connect(2) of a confined process ends in. Of socket(2), and of an address that this host has not, sshd tells nothing: "open
+ * failed". A connection to where somebody may listen never ends so at once. */
 static bool is_kernels_refusal(const char *text)
 {
     static const char *const texts[] = { "Permission denied", "Operation not permitted",
-                                         "Address family not supported by protocol", "Socket type not supported" };
+                                         "Address family not supported by protocol", "Socket type not supported",
+                                         "open failed" };
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(text, texts[i]) == 0)

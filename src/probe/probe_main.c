@@ -90,6 +90,25 @@ static bool read_options(int argc, char **argv, struct probe_options *options)
     return json;
 }
 
+static volatile sig_atomic_t stopped;
+
+/* The ssh(1) that was started and its folder must not stay behind. A second signal ends it all the same. */
+static void stop(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+static void heed_signals(void)
+{
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction action = { .sa_handler = stop, .sa_flags = (int)SA_RESETHAND };
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaction(numbers[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
 static void print_line(void *context, const struct result *result)
 {
     (void)context;
@@ -127,7 +146,8 @@ int main(int argc, char **argv)
     options.host.timeout_ms = options.answer_ms;
     if (!json)
         options.told = print_line;
-    signal(SIGPIPE, SIG_IGN);
+    options.stop = &stopped;
+    heed_signals();
     ssh_init();
     r = probe_run(&options, &results, why, sizeof why);
     if (r < 0) {
