@@ -65,7 +65,8 @@ static const struct door doors[] = {
     C("nc-port-word", "nc 127.0.0.1 ssh\\;id"), C_UNTIL("socat", "socat - TCP:127.0.0.1:22", "SSH-"),
     C("socat-exec", "socat - EXEC:id"), C("socat-system", "socat - SYSTEM:id"),
     C("socat-dbus", "socat -u OPEN:/dev/null UNIX-CONNECT:/run/dbus/system_bus_socket"),
-    C_UNTIL("stock-viewer", "if (command -v socat) >/dev/null 2>&1; then socat - TCP:127.0.0.1:22; else nc 127.0.0.1 22; fi", "SSH-"),
+    C_UNTIL("stock-viewer",
+            "if (command -v socat) >/dev/null 2>&1; then socat - TCP:127.0.0.1:22; else nc 127.0.0.1 22; fi", "SSH-"),
     C("dev-tcp", "exec 5<>/dev/tcp/127.0.0.1/22; head -n 1 <&5"), C("nc-proxy", "nc -v -X 4 -x 127.0.0.1:1 127.0.0.1 22"),
     C("nc-injected", "nc 127.0.0.1 1; id"), C("nc-substituted", "nc 127.0.0.1 $(id)"), C("nc-backquoted", "nc `id` 22"),
 

@@ -26,15 +26,12 @@ static void read_first(struct probe *probe, const char *command, bool tty, struc
         ssh_channel_free(channel);
         return;
     }
-    answer->enough = 4;
-    probe_read_some(probe, channel, NULL, VNC_WAIT_MS, answer);
+    answer->enough = tty ? 0 : 4;
+    /* On a terminal a line comes first, whichever it is. */
+    probe_read_some(probe, channel, tty ? "\n" : NULL, tty ? probe->options->answer_ms : VNC_WAIT_MS, answer);
     if (!tty && answer->out_len == 0 && !answer->ended && !answer->lost) {
         ssh_channel_write(channel, spice_link, sizeof spice_link);
         probe_read_some(probe, channel, NULL, probe->options->answer_ms, answer);
-    } else if (tty && !answer->ended) {
-        /* A refusal on a terminal comes by the same way: is it one? */
-        answer->enough = 0;
-        probe_read_some(probe, channel, NULL, VNC_WAIT_MS, answer);
     }
     ssh_channel_close(channel);
     ssh_channel_free(channel);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define GATE "virtgate: "
+#define CONNECTED "virtgate: connected"    /* what virtgate-shell says of a console that it opened, on a terminal */
 #define SHOWN 100   /* bytes of an answer in what was seen */
 
 void answer_add(struct answer *answer, bool is_err, const void *data, size_t len)
@@ -136,11 +137,13 @@ void judge_stream(const struct answer *answer, struct finding *finding)
 {
     char shown[SHOWN + 1];
     size_t len;
+    const char *line;
 
     if (judged_early(answer, finding))
         return;
     show(answer, shown);
-    if (answer->out_len > 0 && !(answer_gate_line(answer, &len) && answer->ended))
+    line = gate_line_in(answer->out, answer->out_len, &len);
+    if (answer->out_len > 0 && (!line || strncmp(line, CONNECTED, strlen(CONNECTED)) == 0))
         finding_set(finding, VERDICT_OPEN, "it answers: '%s'", shown);
     else if (judged_by_the_gates_word(answer, finding))
         return;
@@ -154,8 +157,8 @@ void judge_stream(const struct answer *answer, struct finding *finding)
 
 /* --- a channel that was asked for ---------------------------------------------------------------------------------- */
 
-/* What connect(2) of a confined process ends in. Of socket(2), and of an address that this host has not, sshd tells nothing: "open
- * failed". A connection to where somebody may listen never ends so at once. */
+/* What connect(2) of a confined process ends in. Of socket(2), and of an address that this host has not, sshd tells nothing:
+ * "open failed". A connection to where somebody may listen never ends so at once. */
 static bool is_kernels_refusal(const char *text)
 {
     static const char *const texts[] = { "Permission denied", "Operation not permitted",

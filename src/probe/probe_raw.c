@@ -380,7 +380,7 @@ static enum raw_reply no_message(struct probe *probe, int r)
     enum raw_reply reply = RAW_SILENT;
 
     if (r != -ETIMEDOUT)
-        reply = ends_within(probe->raw, END_WAIT_MS) ? RAW_LOST : RAW_STUCK;
+        reply = ends_within(probe->raw, probe->options->answer_ms) ? RAW_LOST : RAW_STUCK;
     drop(probe);
     return reply;
 }
@@ -444,11 +444,9 @@ enum raw_reply raw_open(struct probe *probe, const char *type, const struct byte
     return reply;
 }
 
-#define ROOM_WAIT_MS 3000
-
 enum raw_reply raw_session(struct probe *probe, struct raw_channel *ret, char text[static PROBE_SEEN_SIZE])
 {
-    int64_t end = io_monotonic_ms() + ROOM_WAIT_MS;
+    int64_t end = io_monotonic_ms() + probe->options->answer_ms;
     uint32_t reason = 0;
     enum raw_reply reply;
 

@@ -70,12 +70,11 @@ void probe_request_failed(struct probe *probe, struct answer *answer)
     }
 }
 
-#define ROOM_WAIT_MS 3000
 #define ROOM_PAUSE_MS 30
 
 ssh_channel probe_channel(struct probe *probe, struct answer *answer)
 {
-    int64_t end = io_monotonic_ms() + ROOM_WAIT_MS;
+    int64_t end = io_monotonic_ms() + probe->options->answer_ms;
     struct finding finding;
 
     if (!probe_session(probe, &finding)) {

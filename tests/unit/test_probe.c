@@ -207,6 +207,7 @@ static void answers_of_a_stream(void **state)
     } rows[] = {
         { { .err = "virtgate: no console for you on 'x'\n", .status = 77, ENDED }, VERDICT_CLOSED },
         { { .out = "virtgate: no console for you on 'x'\r\n", .status = 77, ENDED }, VERDICT_CLOSED },
+        { { .out = "virtgate: no console for you on 'x'\r\n", .open = true, .status = -1 }, VERDICT_CLOSED },
         { { .out = "RFB 003.008\n", .open = true, .status = -1 }, VERDICT_OPEN },
         { { .out = "virtgate: connected; leave with Ctrl-]\r\n", .open = true, .status = -1 }, VERDICT_OPEN },
         { { .err = "nc: connect failed\n", .status = 1, ENDED }, VERDICT_OPEN },
