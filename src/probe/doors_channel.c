@@ -16,6 +16,8 @@ static void judge_second(struct probe *probe, int r, struct finding *finding)
 
     if (r == SSH_OK)
         finding_set(finding, VERDICT_OPEN, "sshd granted it");
+    else if (r == SSH_AGAIN)
+        finding_set(finding, VERDICT_UNKNOWN, "no answer in time");
     else if (!ssh_is_connected(probe->session))
         finding_set(finding, VERDICT_CLOSED, SEEN_LOST);
     else if (judge_libssh_refusal(message, &reason, &text))
@@ -66,9 +68,9 @@ static void try_second_request(struct probe *probe, const struct door *door, str
     struct answer answer = ANSWER_NONE;
     ssh_channel channel = probe_channel(probe, &answer);
 
-    if (channel && (ssh_channel_request_pty(channel) != SSH_OK || ssh_channel_request_shell(channel) != SSH_OK)) {
-        probe_request_failed(probe, &answer);
-        finding_set(finding, VERDICT_UNKNOWN, "no session was started to ask in: %s", ssh_get_error(probe->session));
+    if (channel && (!probe_granted(probe, ssh_channel_request_pty(channel), &answer)
+                    || !probe_granted(probe, ssh_channel_request_shell(channel), &answer))) {
+        finding_set(finding, VERDICT_UNKNOWN, "no session was started to ask in");
     } else if (channel) {
         judge_second(probe, ask_again(channel, (enum again)door->number), finding);
     } else {

@@ -21,8 +21,8 @@ static void read_first(struct probe *probe, const char *command, bool tty, struc
 
     if (!channel)
         return;
-    if ((tty && ssh_channel_request_pty(channel) != SSH_OK) || ssh_channel_request_exec(channel, command) != SSH_OK) {
-        probe_request_failed(probe, answer);
+    if ((tty && !probe_granted(probe, ssh_channel_request_pty(channel), answer))
+        || !probe_granted(probe, ssh_channel_request_exec(channel, command), answer)) {
         ssh_channel_free(channel);
         return;
     }

@@ -10,19 +10,20 @@
 static void try_listen(struct probe *probe, const struct door *door, struct finding *finding)
 {
     ssh_session session = probe_session(probe, finding);
-    int port = 0;
+    int port = 0, r;
 
     if (!session)
         return;
-    if (ssh_channel_listen_forward(session, door->text, (int)door->number, &port) == SSH_OK) {
+    r = ssh_channel_listen_forward(session, door->text, (int)door->number, &port);
+    if (r == SSH_OK) {
         finding_set(finding, VERDICT_OPEN, "sshd listened at port %d", port ? port : (int)door->number);
         ssh_channel_cancel_forward(session, door->text, port ? port : (int)door->number);
     } else if (!ssh_is_connected(session)) {
         finding_set(finding, VERDICT_CLOSED, SEEN_LOST);
-    } else if (ssh_get_error_code(session) == SSH_REQUEST_DENIED) {
+    } else if (r == SSH_ERROR && ssh_get_error_code(session) == SSH_REQUEST_DENIED) {
         finding_set(finding, VERDICT_CLOSED, "sshd refused the request");
     } else {
-        finding_set(finding, VERDICT_UNKNOWN, "%s", ssh_get_error(session));
+        finding_set(finding, VERDICT_UNKNOWN, "%s", r == SSH_AGAIN ? "no answer in time" : ssh_get_error(session));
         probe_drop_session(probe);
     }
 }

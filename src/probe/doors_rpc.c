@@ -161,10 +161,8 @@ static bool open_talk(struct talk *talk)
     talk->channel = probe_channel(talk->probe, &talk->answer);
     if (!talk->channel)
         return false;
-    if (ssh_channel_request_exec(talk->channel, HELPER) != SSH_OK) {
-        probe_request_failed(talk->probe, &talk->answer);
+    if (!probe_granted(talk->probe, ssh_channel_request_exec(talk->channel, HELPER), &talk->answer))
         return false;
-    }
     put_maybe(&args, "qemu:///system");
     PUT(&args, 0);
     send_call(talk, PROGRAM_REMOTE, CONNECT_OPEN, &args);

@@ -11,18 +11,12 @@
 /* One request on a session of its own, in which nothing is ever started. */
 static void judge_request(struct probe *probe, ssh_channel channel, int r, struct answer *answer, struct finding *finding)
 {
-    if (r == SSH_OK)
+    if (probe_granted(probe, r, answer))
         finding_set(finding, VERDICT_OPEN, "sshd granted the request");
-    else if (r == SSH_AGAIN)
-        finding_set(finding, VERDICT_UNKNOWN, "no answer in time");
-    else {
-        probe_request_failed(probe, answer);
+    else
         judge_answer(answer, NULL, finding);
-    }
     ssh_channel_close(channel);
     ssh_channel_free(channel);
-    if (r == SSH_AGAIN)
-        probe_drop_session(probe);
 }
 
 static ssh_channel channel_for(struct probe *probe, struct answer *answer, struct finding *finding)
@@ -139,9 +133,8 @@ static void try_pty(struct probe *probe, const struct door *door, struct finding
 
     if (!channel)
         return;
-    if (ssh_channel_request_pty_size(channel, door->text, (int)door->number, (int)door->number2) != SSH_OK
-        || ssh_channel_request_exec(channel, "echo probe-$((6*7))") != SSH_OK) {
-        probe_request_failed(probe, &answer);
+    if (!probe_granted(probe, ssh_channel_request_pty_size(channel, door->text, (int)door->number, (int)door->number2), &answer)
+        || !probe_granted(probe, ssh_channel_request_exec(channel, "echo probe-$((6*7))"), &answer)) {
         ssh_channel_free(channel);
     } else {
         probe_read(probe, channel, SUM_DONE, &answer);
@@ -169,8 +162,8 @@ static void try_shell(struct probe *probe, const struct door *door, struct findi
 
     if (!channel)
         return;
-    if ((door->number && ssh_channel_request_pty(channel) != SSH_OK) || ssh_channel_request_shell(channel) != SSH_OK) {
-        probe_request_failed(probe, &answer);
+    if ((door->number && !probe_granted(probe, ssh_channel_request_pty(channel), &answer))
+        || !probe_granted(probe, ssh_channel_request_shell(channel), &answer)) {
         ssh_channel_free(channel);
     } else {
         ssh_channel_write(channel, door->text, (uint32_t)strlen(door->text));
@@ -205,8 +198,7 @@ static void try_subsystem(struct probe *probe, const struct door *door, struct f
         free(name);
         return;
     }
-    if (ssh_channel_request_subsystem(channel, name ? name : door->text) != SSH_OK) {
-        probe_request_failed(probe, &answer);
+    if (!probe_granted(probe, ssh_channel_request_subsystem(channel, name ? name : door->text), &answer)) {
         ssh_channel_free(channel);
     } else {
         ssh_channel_write(channel, sftp_init, sizeof sftp_init - 1);

@@ -46,6 +46,7 @@ struct probe {
     ssh_session session;     /* libssh's login, made when it is first needed; NULL before and when it is over */
     ssh_event event;
     struct raw *raw;         /* ssh's, likewise */
+    bool is_stuck;           /* libssh's login gives no answers any more: the next door gets another */
     int64_t last_login, end;
 };
 
@@ -97,8 +98,9 @@ void probe_read(struct probe *probe, ssh_channel channel, const char *proof, str
 /* The same for a while, and the channel stays. */
 void probe_read_some(struct probe *probe, ssh_channel channel, const char *proof, int ms, struct answer *answer);
 
-/* After a failed request: did sshd refuse it, is the login gone, or what else is the matter? */
-void probe_request_failed(struct probe *probe, struct answer *answer);
+/* Was a request granted, by what libssh returned for it? If not: did sshd refuse it, is the login gone, or did nobody answer?
+ * libssh's last error alone does not tell; it may be of an earlier request. */
+bool probe_granted(struct probe *probe, int r, struct answer *answer);
 
 /* Runs a command, on a terminal if wanted. */
 void probe_exec(struct probe *probe, const char *command, bool tty, const char *input, const char *proof, struct answer *answer);

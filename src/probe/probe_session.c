@@ -38,13 +38,14 @@ void probe_drop_session(struct probe *probe)
     probe_disconnect(probe->session);
     probe->session = NULL;
     probe->event = NULL;
+    probe->is_stuck = false;
 }
 
 ssh_session probe_session(struct probe *probe, struct finding *finding)
 {
     char why[PROBE_SEEN_SIZE] = "";
 
-    if (probe->session && ssh_is_connected(probe->session))
+    if (probe->session && !probe->is_stuck && ssh_is_connected(probe->session))
         return probe->session;
     probe_drop_session(probe);
     probe_pause(probe);
@@ -58,16 +59,25 @@ ssh_session probe_session(struct probe *probe, struct finding *finding)
 
 /* --- one session --------------------------------------------------------------------------------------------------- */
 
-void probe_request_failed(struct probe *probe, struct answer *answer)
+static void tell_why(struct probe *probe, int r, struct answer *answer)
 {
+    snprintf(answer->why, sizeof answer->why, "%s", r == SSH_AGAIN ? "no answer in time" : ssh_get_error(probe->session));
+    probe->is_stuck = true;
+}
+
+bool probe_granted(struct probe *probe, int r, struct answer *answer)
+{
+    if (r == SSH_OK)
+        return true;
     if (!ssh_is_connected(probe->session))
         answer->lost = true;
-    else if (ssh_get_error_code(probe->session) == SSH_REQUEST_DENIED)
+    else if (r == SSH_ERROR && ssh_get_error_code(probe->session) == SSH_REQUEST_DENIED)
         answer->refused = true;
     else {
         answer->opened = false;
-        snprintf(answer->why, sizeof answer->why, "%s", ssh_get_error(probe->session));
+        tell_why(probe, r, answer);
     }
+    return false;
 }
 
 #define ROOM_PAUSE_MS 30
@@ -76,6 +86,7 @@ ssh_channel probe_channel(struct probe *probe, struct answer *answer)
 {
     int64_t end = io_monotonic_ms() + probe->options->answer_ms;
     struct finding finding;
+    int r = SSH_ERROR;
 
     if (!probe_session(probe, &finding)) {
         snprintf(answer->why, sizeof answer->why, "%s", finding.seen);
@@ -84,7 +95,7 @@ ssh_channel probe_channel(struct probe *probe, struct answer *answer)
     do {
         ssh_channel channel = ssh_channel_new(probe->session);
 
-        if (channel && ssh_channel_open_session(channel) == SSH_OK) {
+        if (channel && (r = ssh_channel_open_session(channel)) == SSH_OK) {
             answer->opened = true;
             return channel;
         }
@@ -96,7 +107,7 @@ ssh_channel probe_channel(struct probe *probe, struct answer *answer)
         }
         sleep_ms(ROOM_PAUSE_MS);
     } while (io_monotonic_ms() < end);
-    snprintf(answer->why, sizeof answer->why, "%s", ssh_get_error(probe->session));
+    tell_why(probe, r, answer);
     return NULL;
 }
 
@@ -170,9 +181,8 @@ void probe_exec(struct probe *probe, const char *command, bool tty, const char *
 
     if (!channel)
         return;
-    if ((tty && ssh_channel_request_pty_size(channel, "xterm", 80, 24) != SSH_OK)
-        || ssh_channel_request_exec(channel, command) != SSH_OK) {
-        probe_request_failed(probe, answer);
+    if ((tty && !probe_granted(probe, ssh_channel_request_pty_size(channel, "xterm", 80, 24), answer))
+        || !probe_granted(probe, ssh_channel_request_exec(channel, command), answer)) {
         ssh_channel_free(channel);
         return;
     }
