@@ -19,6 +19,8 @@ static const struct client_verb {
     { "info", "info HOST VM [--json]", 2, 2, OPTION_JSON, client_info },
     { "list", "list HOST... [--json] [--watch]", 1, WORDS_MAX_COUNT, OPTION_JSON | OPTION_WATCH, client_list },
     { "power", "power start|shutdown|reboot|reset|off|suspend|resume HOST VM", 3, 3, 0, client_power },
+    { "probe", "probe HOST [--as-json] [--expect VM] [--other VM ...] [--only PATTERN] [--against-open-sshd] ...", 1, 1,
+      OPTION_PROBE, client_probe },
     { "proxy", "proxy HOST VM [INDEX]", 2, 3, 0, client_proxy },
     { "view", "view HOST VM [INDEX] [--viewer CMD] [--listen 127.0.0.1:PORT] [--screenshot FILE.png]", 2, 3,
       OPTION_VIEWER | OPTION_LISTEN | OPTION_SCREENSHOT, client_view },

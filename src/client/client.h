@@ -12,6 +12,7 @@ int client_info(const struct options *options, size_t n, const char *const *argv
 int client_console(const struct options *options, size_t n, const char *const *argv);
 int client_power(const struct options *options, size_t n, const char *const *argv);
 int client_view(const struct options *options, size_t n, const char *const *argv);
+int client_probe(const struct options *options, size_t n, const char *const *argv);
 int client_proxy(const struct options *options, size_t n, const char *const *argv);
 
 /* virtgate ssh, also by the name virtgate-ssh: argv behind that name, in the forms that libvirt and virt-viewer use. */

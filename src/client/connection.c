@@ -118,9 +118,16 @@ const char *login_name(const struct login *login)
     return login->name;
 }
 
-const char *login_lacking(const struct login *login)
+const struct host_spec *login_spec(const struct login *login)
 {
-    return login->config.lacking;
+    return &login->spec;
+}
+
+void login_say_lacking(const struct login *login)
+{
+    if (login->config.lacking[0])
+        say_error(0, "%s: your ssh configuration has %s, which this program does not know; with --ssh ssh it counts", login->name,
+                  login->config.lacking);
 }
 
 /* --- connection --------------------------------------------------------------------------------------------------- */

@@ -30,8 +30,11 @@ void login_free(struct login *login);
 /* The host as it was typed, for messages and tables. */
 const char *login_name(const struct login *login);
 
-/* What ~/.ssh/config says of this host and this program passes over; "" when there is nothing. */
-const char *login_lacking(const struct login *login);
+/* The same, taken apart. */
+const struct host_spec *login_spec(const struct login *login);
+
+/* Says what ~/.ssh/config has for this host and this program passes over. */
+void login_say_lacking(const struct login *login);
 
 /* Connects, knows the host, and logs in. 0 and *ret; or a status of sysexits.h and why, which ends in what to do next:
  *   EX_NOHOST       there is no such host

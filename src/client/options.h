@@ -9,7 +9,7 @@
 
 enum option_bit {              /* which of them a command takes; those without a bit every command takes */
     OPTION_JSON = 1, OPTION_WATCH = 2, OPTION_RECONNECT = 4, OPTION_TAKEOVER = 8, OPTION_VIEWER = 16, OPTION_LISTEN = 32,
-    OPTION_SCREENSHOT = 64,
+    OPTION_SCREENSHOT = 64, OPTION_PROBE = 128,
 };
 
 struct options {
@@ -17,6 +17,10 @@ struct options {
     bool batch, quiet, help, version;
     bool json, watch, reconnect, takeover;
     const char *viewer, *listen, *screenshot;
+    struct {                                   /* probe's own, as they were typed */
+        const char *other, *other_uuid, *other_port, *other_path, *expect, *only, *timeout, *max_time, *rate;
+        bool other_runs, against_open, json;
+    } probe;
     unsigned given;                            /* option_bits */
     size_t n_words;                            /* the command and its arguments */
     const char *word[WORDS_MAX_COUNT];

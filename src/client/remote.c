@@ -27,7 +27,6 @@ struct line {
 
 struct remote {
     struct login *login;
-    struct host_spec spec;
     const char *ssh;
     pthread_mutex_t lock;      /* of all below */
     struct line *line[LINES_MAX];
@@ -51,9 +50,7 @@ int remote_new(const char *spec, const struct remote_options *options, struct re
     int status = EX_OSERR;
 
     said->len = 0;
-    if (remote && options->ssh)
-        status = host_spec_parse(spec, &remote->spec, why) < 0 ? EX_USAGE : 0;
-    if (remote && (!options->ssh || status == 0))
+    if (remote)
         status = login_new(spec, &options->login, &remote->login, why);
     /* Whatever this program cannot do with the configuration, ssh can. */
     if (remote && options->ssh && status == EX_CONFIG)
@@ -64,9 +61,8 @@ int remote_new(const char *spec, const struct remote_options *options, struct re
     }
     remote->ssh = options->ssh;
     pthread_mutex_init(&remote->lock, NULL);
-    if (!remote->ssh && login_lacking(remote->login)[0])
-        say_error(0, "%s: your ssh configuration has %s, which this program does not know; with --ssh ssh it counts", spec,
-                  login_lacking(remote->login));
+    if (!remote->ssh)
+        login_say_lacking(remote->login);
     *ret = remote;
     return 0;
 }
@@ -232,7 +228,7 @@ int remote_run(struct remote *remote, const char *command, int in, int out, stru
     said->len = 0;
     if (!remote->ssh)
         return run_by_libssh(remote, command, in, out, said);
-    int status = through_ssh(remote->ssh, &remote->spec, command, in, out, said);
+    int status = through_ssh(remote->ssh, login_spec(remote->login), command, in, out, said);
     return status < 0 ? say_why(said, EX_UNAVAILABLE, login_name(remote->login),
                                 "the program of --ssh could not be started") : status;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "probe/probe.h"
 
-#include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/io.h"
 #include "probe/probe_raw.h"
@@ -138,17 +138,14 @@ static int try_all(struct probe *probe, struct results *results)
     return tell(probe, results, "expect", strdup(probe->options->expect), &finding);
 }
 
-int probe_run(const struct probe_options *options, struct results *results, char *why, size_t why_size)
+int probe_run(const struct probe_options *options, struct results *results, char why[static WHY_SIZE])
 {
     struct probe probe = { .options = options, .end = io_monotonic_ms() + options->max_ms };
-    struct finding finding;
-    int r = -EACCES;
+    int status = probe_connect(&probe, why);
 
-    if (!probe_session(&probe, &finding))
-        snprintf(why, why_size, "%s", finding.seen);
-    else
-        r = try_all(&probe, results);
+    if (status == 0 && try_all(&probe, results) < 0)
+        status = why_say(why, EX_OSERR, "this computer is short of memory; try again");
     raw_close(probe.raw);
     probe_drop_session(&probe);
-    return r;
+    return status;
 }

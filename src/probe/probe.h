@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "probe/probe_connect.h"
+#include "client/connection.h"
 #include "probe/probe_judge.h"
 #include "probe/probe_result.h"
 
@@ -28,10 +28,12 @@ struct other {
 };
 
 struct probe_options {
-    struct probe_host host;
+    struct login *login;     /* how libssh gets there */
+    const struct login_options *config;  /* that the login was made with, for ssh(1) */
+    const char *ssh;         /* ssh(1): a program and its arguments, blanks between them */
     struct other other;
     const char *expect;      /* a machine that is the user's, whose console is to be opened; or NULL */
-    const char *only;        /* a pattern of fnmatch(3), with FNM_EXTMATCH, that the doors' names must match; or NULL */
+    const char *only;        /* a pattern of fnmatch(3), with FNM_EXTMATCH, for the doors' names; or NULL */
     bool against_open;
     int login_pause_ms;      /* at least so long from one login to the next */
     int answer_ms;           /* how long an answer is waited for */
@@ -43,7 +45,8 @@ struct probe_options {
 
 struct probe {
     const struct probe_options *options;
-    ssh_session session;     /* libssh's login, made when it is first needed; NULL before and when it is over */
+    struct connection *connection;
+    ssh_session session;     /* the connection's: libssh's login, made when it is needed; NULL before and when it is over */
     ssh_event event;
     struct raw *raw;         /* ssh's, likewise */
     bool is_stuck;           /* libssh's login gives no answers any more: the next door gets another */
@@ -70,8 +73,8 @@ struct family {
 extern const struct family family_forward, family_listen, family_session, family_channel, family_commands, family_size,
     family_rpc, family_display;
 
-/* Tries them all. 0, or -ENOMEM; -EACCES with a sentence in why when there is no login at all. */
-int probe_run(const struct probe_options *options, struct results *results, char *why, size_t why_size);
+/* Tries them all. 0; or a status of sysexits.h and why: there is no login at all, or no memory. */
+int probe_run(const struct probe_options *options, struct results *results, char why[static WHY_SIZE]);
 
 /* Does --expect's machine open? */
 void probe_expect(struct probe *probe, struct finding *finding);
@@ -80,6 +83,9 @@ void probe_expect(struct probe *probe, struct finding *finding);
 
 /* Keeps the pause between logins. */
 void probe_pause(struct probe *probe);
+
+/* probe->session is logged in afterwards. 0; or a status of sysexits.h and why. */
+int probe_connect(struct probe *probe, char why[static WHY_SIZE]);
 
 /* probe->session, logged in; NULL with the finding set to unknown. */
 ssh_session probe_session(struct probe *probe, struct finding *finding);

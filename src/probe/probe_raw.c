@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 
 #include "base/fd.h"
 #include "base/io.h"
+#include "client/ssh_start.h"
 
 /* --- ssh(1) and its control socket --------------------------------------------------------------------------------- */
 
@@ -39,6 +39,7 @@ struct raw {
 #define MUX_FORWARD_REMOTE 2
 #define MUX_PORT_OF_A_PATH 0xfffffffe
 #define MESSAGE_MAX (256 * 1024)
+#define LOGIN_MS 15000
 
 static void path_in(const struct raw *raw, const char *name, char out[static 64])
 {
@@ -97,29 +98,42 @@ void raw_close(struct raw *raw)
     free(raw);
 }
 
-static int start_ssh(struct raw *raw, const struct probe_host *host)
+/* As a master that keeps to its socket. Nobody is asked: libssh's login came before and has done so. */
+static int start_ssh(struct raw *raw, const struct probe_options *options)
 {
-    char mux[64], log[64], texts[PROBE_SSH_TEXT];
-    char *argv[8 + PROBE_SSH_WORDS + 1] = { (char *)(uintptr_t)"ssh", (char *)(uintptr_t)"-MNv", (char *)(uintptr_t)"-E", log,
-                                             (char *)(uintptr_t)"-S", mux, (char *)(uintptr_t)"-oControlPersist=no",
-                                             (char *)(uintptr_t)"-oExitOnForwardFailure=no" };
-    posix_spawn_file_actions_t actions;
-    int r;
+    static const char *const settings[] = {
+        "-MNv", "-oBatchMode=yes", "-oControlPersist=no", "-oExitOnForwardFailure=no", "-oClearAllForwardings=yes",
+        "-oForwardAgent=no", "-oForwardX11=no", "-oPermitLocalCommand=no",
+    };
+    char mux[64], log[64];
+    FD_AUTO none = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct ssh_words words;
+    int r = none < 0 ? -errno : ssh_words_init(&words, options->ssh);
 
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        ssh_words_add(&words, settings[i]);
     path_in(raw, "mux", mux);
     path_in(raw, "log", log);
-    probe_ssh_words(host, texts, argv + 8);
-    r = posix_spawn_file_actions_init(&actions);
-    if (r != 0)
-        return -r;
-    if ((r = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)) == 0
-        && (r = posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)) == 0
-        && (r = posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)) == 0)
-        r = posix_spawnp(&raw->ssh, "ssh", &actions, NULL, argv, environ);
-    if (r != 0)
+    ssh_words_add(&words, "-S");
+    ssh_words_add(&words, mux);
+    ssh_words_add(&words, "-E");
+    ssh_words_add(&words, log);
+    if (options->config->config) {
+        ssh_words_add(&words, "-F");
+        ssh_words_add(&words, options->config->config);
+    }
+    if (options->config->identity) {
+        ssh_words_add(&words, "-i");
+        ssh_words_add(&words, options->config->identity);
+    }
+    ssh_words_add_host(&words, login_spec(options->login));
+    r = ssh_start(&words, none, none, none, &raw->ssh);
+    if (r < 0)
         raw->ssh = -1;
-    posix_spawn_file_actions_destroy(&actions);
-    return -r;
+    ssh_words_clear(&words);
+    return r;
 }
 
 static int connect_mux(const struct raw *raw)
@@ -240,9 +254,9 @@ static void last_words(const struct raw *raw, char out[static PROBE_SEEN_SIZE])
 
 static bool log_in(struct raw *raw, const struct probe_options *options)
 {
-    int64_t end = io_monotonic_ms() + 2 * options->host.timeout_ms;
+    int64_t end = io_monotonic_ms() + LOGIN_MS + options->answer_ms;
 
-    if (start_ssh(raw, &options->host) < 0)
+    if (start_ssh(raw, options) < 0)
         return false;
     while ((raw->fd = connect_mux(raw)) < 0) {
         if (has_ended(raw) || io_monotonic_ms() > end)

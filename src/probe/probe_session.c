@@ -2,6 +2,7 @@
 /* Sessions over libssh: open, ask, read what comes. */
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 
 #include <libssh/callbacks.h>
@@ -35,25 +36,40 @@ void probe_drop_session(struct probe *probe)
             ssh_event_remove_session(probe->event, probe->session);
         ssh_event_free(probe->event);
     }
-    probe_disconnect(probe->session);
+    connection_close(probe->connection);
+    probe->connection = NULL;
     probe->session = NULL;
     probe->event = NULL;
     probe->is_stuck = false;
 }
 
+int probe_connect(struct probe *probe, char why[static WHY_SIZE])
+{
+    long seconds = (probe->options->answer_ms + 999) / 1000;
+    int status;
+
+    probe_drop_session(probe);
+    probe_pause(probe);
+    status = connection_open(probe->options->login, &probe->connection, why);
+    if (status)
+        return status;
+    probe->session = connection_session(probe->connection);
+    if (ssh_options_set(probe->session, SSH_OPTIONS_TIMEOUT, &seconds) == SSH_OK && (probe->event = ssh_event_new())
+        && ssh_event_add_session(probe->event, probe->session) == SSH_OK)
+        return 0;
+    probe_drop_session(probe);
+    return why_say(why, EX_OSERR, "this computer is short of memory; try again");
+}
+
 ssh_session probe_session(struct probe *probe, struct finding *finding)
 {
-    char why[PROBE_SEEN_SIZE] = "";
+    char why[WHY_SIZE];
 
     if (probe->session && !probe->is_stuck && ssh_is_connected(probe->session))
         return probe->session;
-    probe_drop_session(probe);
-    probe_pause(probe);
-    probe->session = probe_connect(&probe->options->host, why, sizeof why);
-    if (probe->session && (probe->event = ssh_event_new()) && ssh_event_add_session(probe->event, probe->session) == SSH_OK)
+    if (probe_connect(probe, why) == 0)
         return probe->session;
-    finding_set(finding, VERDICT_UNKNOWN, "%s", why[0] ? why : "out of memory");
-    probe_drop_session(probe);
+    finding_set(finding, VERDICT_UNKNOWN, "%s", why);
     return NULL;
 }
 

@@ -315,7 +315,8 @@ def test_ssh_forms(words):
 @pytest.mark.parametrize("words, expected", [
     (["vi"], "view"), (["power", "s"], "shutdown start suspend"), (["list", "--w"], "--watch"), (["list", "--l"], ""),
     (["view", "h", "vm", "--s"], "--screenshot --ssh"), (["-F", "x", "in"], "info"),
-    (["view", "h", "--listen", ""], "127.0.0.1:"),
+    (["view", "h", "--listen", ""], "127.0.0.1:"), (["p"], "power probe proxy"),
+    (["probe", "h", "--other", "v", "--only", "x", "--other-p"], "--other-path --other-port"),
 ], ids=repr)
 def test_bash_completion(words, expected):
     """Nobody is asked for it, neither host nor person."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""virtgate-probe: every door of the gate is closed; every door of an open sshd is found open; one door opened is one line."""
+"""virtgate probe: every door of the gate is closed; every door of an open sshd is found open; one door opened is one line."""
 import contextlib
 import fnmatch
 import json
@@ -13,25 +13,21 @@ import subprocess
 
 import pytest
 
+import client
 import pam_sshd
 import sshd_config as conf
 import vgtest
+from client import ALICE
 
 SECRET, CARDS2 = (f"c0ffee00-0000-4000-8000-00000000000{n}" for n in (2, 1))
 SECRET_PORT = "5904"
-OK, UNAVAILABLE, CONFIG, USAGE = 0, 69, 78, 64
+OK, UNAVAILABLE, CONFIG, USAGE, NOPERM, ANOTHER_KEY = 0, 69, 78, 64, 77, 76
 EVERYTHING_OF_SECRET = ["--other", "secret", "--other-uuid", SECRET, "--other-port", SECRET_PORT, "--other-runs"]
 # Quick ones; the rest of the doors have to do with commands and machines.
 PROTOCOL = "!(exec.*|rpc.*|other.*|size.*|pty.*|expect)"
 
 
-def missing():
-    if not shutil.which("virtgate-probe"):
-        return "needs virtgate-probe"
-    return pam_sshd.missing() or conf.missing()
-
-
-WHY = missing()
+WHY = client.missing("ssh") or pam_sshd.missing() or conf.missing()
 pytestmark = pytest.mark.skipif(WHY is not None, reason=str(WHY))
 
 
@@ -39,7 +35,7 @@ pytestmark = pytest.mark.skipif(WHY is not None, reason=str(WHY))
 
 class Probed:
     def __init__(self, done):
-        self.rc, self.stderr = done.returncode, done.stderr
+        self.rc, self.stderr = done.rc, done.stderr
         self.said = json.loads(done.stdout) if done.stdout.startswith(b"{") else None
         self.doors = {door["id"]: door for door in self.said["doors"]} if self.said else {}
         assert not self.said or len(self.doors) == len(self.said["doors"]), "two doors of one name"
@@ -52,19 +48,13 @@ class Probed:
         return [f'{door["verdict"]} {door["id"]}: {door["seen"]}' for door in self.doors.values() if door["verdict"] in verdicts]
 
 
-def known_hosts(folder, port):
-    kind, key = pathlib.Path("/etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2]
-    path = pathlib.Path(folder, "known_hosts")
-    path.write_text(f"[{vgtest.HOST}]:{port} {kind} {key}\n")
-    return path
-
-
-def probe(user, *options, port=22, folder=None):
-    words = ["virtgate-probe", "--as-json", "--rate", "20", "--timeout", "30", *options]
+def probe(user, *options, port=22, folder=None, timeout=280, **more):
+    words = ["probe", "--as-json", "--rate", "20", "--timeout", "30", *options]
     if port != 22:
-        words += ["--known-hosts", str(known_hosts(folder, port))]
-    words.append(f"{user}@{vgtest.HOST}:{port}")
-    return Probed(subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=280))
+        home = client.Home(folder)
+        home.knows(port)
+        words += ["-F", home.config]
+    return Probed(client.run(*words, f"{user}@{vgtest.HOST}:{port}", timeout=timeout, **more))
 
 
 @contextlib.contextmanager
@@ -97,7 +87,7 @@ def test_every_door_of_the_gate_is_closed():
 
 
 def test_lines_for_a_person():
-    done = vgtest.run("virtgate-probe", "--only", "@(tcp.v4|global.*|exec.id)", f"alice@{vgtest.HOST}")
+    done = client.run("probe", "--only", "@(tcp.v4|global.*|exec.id)", ALICE)
     lines = done.stdout.decode().splitlines()
     assert (done.rc, done.stderr) == (OK, b""), done
     assert [line.split()[:2] for line in lines[:-1]] == [["closed", name] for name in ("tcp.v4", "global.unknown", "exec.id")]
@@ -300,23 +290,47 @@ def test_not_told_is_not_closed():
     assert probed.are("closed") == {"other.display", "rpc.get-info"} and probed.are("unknown") == {"rpc.start", "other.path"}
 
 
+RAW = {"tcp.nul", "agent.openssh", "channel.none", "tun.ethernet", "nul.exec-last"}
+
+
 def test_without_ssh_what_libssh_cannot_send_is_unknown(place):
     """And what it can is tried all the same."""
-    program = shutil.which("virtgate-probe")
-    raw = {"tcp.nul", "agent.openssh", "channel.none", "tun.ethernet", "nul.exec-last"}
-    probed = Probed(subprocess.run([program, "--as-json", "--only", f"@(tcp.v4|{'|'.join(raw)})", f"alice@{vgtest.HOST}"],
-                                   stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
-                                   env={"PATH": str(place), "HOME": "/root"}))
-    assert (probed.rc, probed.are("closed"), probed.are("unknown")) == (UNAVAILABLE, {"tcp.v4"}, raw)
-    assert all("libssh cannot send it" in probed.doors[name]["seen"] for name in raw)
+    probed = probe("alice", "--only", f"@(tcp.v4|{'|'.join(RAW)})", program=shutil.which("virtgate"), env={"PATH": str(place)})
+    assert (probed.rc, probed.are("closed"), probed.are("unknown")) == (UNAVAILABLE, {"tcp.v4"}, RAW)
+    assert all("libssh cannot send it" in probed.doors[name]["seen"] for name in RAW)
 
 
-@pytest.mark.parametrize("words", [[], ["a", "b"], ["-x", "a"], ["a:0"], ["a:65536"], ["a:b"], ["@a"], ["a@"],
-                                   ["--other-port", "x", "a"], ["--timeout", "0", "a"], ["-oProxyCommand=id"], ["--", "-a"],
-                                   ["u@-a"], ["[::1"], ["[::1]x"]])
+def test_ssh_and_libssh_log_in_by_the_same_key_and_configuration(place):
+    """Both by a key that is in no usual place, and by a name that only this configuration knows."""
+    home = client.Home(place)
+    key = home.key("key")
+    home.knows(22)
+    home.settings(f"Host gate\nHostName {vgtest.HOST}\nUser bob\nIdentitiesOnly yes\nIdentityFile /nonexistent\n")
+    doors = ["probe", "--as-json", "--only", f"@(tcp.v4|{'|'.join(RAW)})", "-F", home.config, "gate"]
+    without = client.run(*doors)
+    with client.authorized("bob", key):
+        probed = Probed(client.run(*doors, "--identity", key))
+    assert (without.rc, without.stdout) == (NOPERM, b"") and b"permission denied" in without.stderr, without
+    assert (probed.rc, probed.are("closed")) == (OK, RAW | {"tcp.v4"}), probed.seen("unknown", "OPEN") or probed.stderr
+
+
+def test_another_program_in_the_place_of_ssh(place):
+    """It passes on what libssh cannot send, and is asked for nothing else."""
+    script = place / "other-ssh"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {place}/asked\nexec ssh "$@"\n')
+    script.chmod(0o755)
+    probed = probe("alice", "--only", "@(tcp.v4|channel.none)", "--ssh", f"{script} -oServerAliveInterval=7")
+    assert (probed.rc, probed.are("closed")) == (OK, {"tcp.v4", "channel.none"}), probed.seen("unknown")
+    asked = (place / "asked").read_text().splitlines()
+    assert len(asked) == 1, asked
+    assert asked[0].startswith("-oServerAliveInterval=7 ") and asked[0].endswith(f"-l alice -p 22 -- {vgtest.HOST}")
+
+
+@pytest.mark.parametrize("words", [[], ["a", "b"], ["-x", "a"], ["a:0"], ["--other-port", "x", "a"], ["--timeout", "0", "a"],
+                                   ["--rate", "101", "a"], ["-oProxyCommand=id"], ["--", "-a"], ["--json", "a"]])
 def test_usage(words):
-    done = vgtest.run("virtgate-probe", *words)
-    assert (done.rc, done.stdout) == (USAGE, b"") and b"usage: " in done.stderr, done
+    done = client.run("probe", *words)
+    assert (done.rc, done.stdout) == (USAGE, b"") and done.stderr.startswith(b"virtgate: "), done
 
 
 def test_no_login_is_no_verdict(place):
@@ -324,19 +338,18 @@ def test_no_login_is_no_verdict(place):
     with contextlib.ExitStack() as undo:
         keys = pathlib.Path("/home/mallory/.ssh/authorized_keys")
         undo.callback(keys.rename(keys.with_suffix(".away")).rename, keys)
-        done = vgtest.run("virtgate-probe", f"mallory@{vgtest.HOST}")
-    assert (done.rc, done.stdout) == (UNAVAILABLE, b"") and b"no login" in done.stderr, done
+        done = client.run("probe", f"mallory@{vgtest.HOST}")
+    assert (done.rc, done.stdout) == (NOPERM, b"") and b"permission denied" in done.stderr, done
 
 
 def test_another_hosts_key(place):
     """What another host answers says nothing of this one."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / "key"], check=True)
-    other = pathlib.Path(place, "key.pub").read_text().split()[:2]
-    (place / "changed").write_text(f"{vgtest.HOST} {' '.join(other)}\n")
-    (place / "empty").write_text("")
-    for name, words in (("changed", b"not the one that is known"), ("empty", b"not known")):
-        done = vgtest.run("virtgate-probe", "--known-hosts", place / name, f"alice@{vgtest.HOST}")
-        assert (done.rc, done.stdout) == (UNAVAILABLE, b"") and words in done.stderr, done
+    home = client.Home(place)
+    home.knows(22, home.key("key").with_suffix(".pub").read_text())
+    for words in (b"THE HOST'S KEY IS NOT THE ONE IT HAD", b"not known"):
+        done = client.run("probe", "-F", home.config, ALICE)
+        assert (done.rc, done.stdout) == (ANOTHER_KEY, b"") and words in done.stderr, done
+        home.known_hosts.write_text("")
 
 
 def test_time_is_bounded():
@@ -356,7 +369,7 @@ def test_it_leaves_no_process_and_no_folder():
 
 def test_interrupted():
     before = left_behind()
-    with vgtest.Opened(["virtgate-probe", "--only", "@(channel.none|exec.*)", f"alice@{vgtest.HOST}"]) as running:
+    with vgtest.Opened(["virtgate", "probe", "--only", "@(channel.none|exec.*)", ALICE]) as running:
         assert b"channel.none" in running.stdout.readline()
         running.terminate()
         done = running.result()

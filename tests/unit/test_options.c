@@ -24,7 +24,8 @@ static void takes_options_anywhere(void **state)
     char why[WHY_SIZE];
 
     (void)state;
-    assert_int_equal(PARSE(&options, why, "-q", "view", "-F", "none", "lab", "--viewer=remote-viewer %u", "cards2", "--ssh", "ssh -v"), 0);
+    assert_int_equal(PARSE(&options, why, "-q", "view", "-F", "none", "lab", "--viewer=remote-viewer %u",
+                           "cards2", "--ssh", "ssh -v"), 0);
     assert_int_equal(options.n_words, 3);
     assert_string_equal(options.word[2], "cards2");
     assert_true(options.quiet);
@@ -32,6 +33,11 @@ static void takes_options_anywhere(void **state)
     assert_string_equal(options.remote.ssh, "ssh -v");
     assert_string_equal(options.viewer, "remote-viewer %u");
     assert_int_equal(options.given, OPTION_VIEWER);
+    assert_int_equal(PARSE(&options, why, "probe", "lab", "--other-port", "5904", "--as-json", "--other-runs"), 0);
+    assert_string_equal(options.probe.other_port, "5904");
+    assert_true(options.probe.json && options.probe.other_runs && !options.probe.against_open && !options.json);
+    assert_int_equal(options.given, OPTION_PROBE);
+    assert_int_equal(options_check(&options, "list", OPTION_JSON, why), EX_USAGE);
     assert_int_equal(PARSE(&options, why, "info", "--", "lab", "--json"), 0);
     assert_false(options.json);
     assert_string_equal(options.word[2], "--json");

@@ -15,6 +15,7 @@ _virtgate()
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
             --config | --identity | --ssh | --viewer | --listen | --screenshot | -F | -i) ((i++)) ;;
+            --other | --other-uuid | --other-port | --other-path | --expect | --only | --timeout | --max-time | --rate) ((i++)) ;;
             -*) ;;
             *) if [ -z "$verb" ]; then verb=${COMP_WORDS[i]}; else ((n++)); fi ;;
         esac
@@ -33,12 +34,15 @@ _virtgate()
     if [ -n "$words" ]; then
         :
     elif [ -z "$verb" ]; then
-        words="console info list power proxy ssh view $general"
+        words="console info list power probe proxy ssh view $general"
     elif [[ $cur == -* ]]; then
         case $verb in
             console) words="--reconnect --takeover $general" ;;
             info) words="--json $general" ;;
             list) words="--json --watch $general" ;;
+            probe)
+                words="--against-open-sshd --as-json --expect --max-time --only --other --other-path --other-port --other-runs
+                    --other-uuid --rate --timeout $general" ;;
             view) words="--listen --screenshot --viewer $general" ;;
             *) words=$general ;;
         esac
