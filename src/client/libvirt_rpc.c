@@ -2,7 +2,6 @@
 #include "client/libvirt_rpc.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -95,23 +94,7 @@ static bool take_bytes(struct message *message, const unsigned char **ret, uint3
 
 static int get(struct talk *talk, void *out, size_t len)
 {
-    char *at = out;
-
-    while (len > 0) {
-        struct pollfd wait = { .fd = talk->fd, .events = POLLIN };
-        int64_t left = talk->end_ms - io_monotonic_ms();
-        int n = left > 0 ? poll(&wait, 1, (int)left) : 0;
-        if (n == 0)
-            return -ETIMEDOUT;
-        ssize_t got = n < 0 ? -1 : read(talk->fd, at, len);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -EPIPE;
-        at += got;
-        len -= (size_t)got;
-    }
-    return 0;
+    return io_read_exactly(talk->fd, out, len, talk->end_ms);
 }
 
 /* --- calls -------------------------------------------------------------------------------------------------------------- */

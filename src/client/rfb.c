@@ -2,7 +2,6 @@
 #include "client/rfb.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,23 +29,7 @@ struct rfb {
 /* 0; -ETIMEDOUT, -EPIPE at the end of the stream, -errno. */
 static int get(struct rfb *rfb, void *out, size_t len)
 {
-    char *at = out;
-
-    while (len > 0) {
-        struct pollfd wait = { .fd = rfb->fd, .events = POLLIN };
-        int64_t left = rfb->end_ms - io_monotonic_ms();
-        int n = left > 0 ? poll(&wait, 1, (int)left) : 0;
-        if (n == 0)
-            return -ETIMEDOUT;
-        ssize_t got = n < 0 ? -1 : read(rfb->fd, at, len);
-        if (got < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -EPIPE;
-        at += got;
-        len -= (size_t)got;
-    }
-    return 0;
+    return io_read_exactly(rfb->fd, out, len, rfb->end_ms);
 }
 
 static int put(struct rfb *rfb, const void *data, size_t len)

@@ -141,16 +141,10 @@ static enum raw_reply ask_in_session(struct probe *probe, const struct door *doo
 static void try_request(struct probe *probe, const struct door *door, struct finding *finding)
 {
     struct raw_channel channel;
-    char text[PROBE_SEEN_SIZE];
     enum raw_reply reply;
 
-    if (!raw_login(probe, finding))
+    if (!raw_session_to_ask_in(probe, &channel, &reply, finding))
         return;
-    reply = raw_session(probe, &channel, text);
-    if (reply == RAW_NO) {
-        finding_set(finding, VERDICT_UNKNOWN, "no session to ask in: %s", text);
-        return;
-    }
     judge_raw(reply == RAW_YES ? ask_in_session(probe, door, &channel) : reply, "", finding);
     raw_close_channel(probe, &channel);
 }

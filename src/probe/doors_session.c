@@ -92,15 +92,9 @@ static void try_raw_request(struct probe *probe, const struct door *door, struct
 {
     struct raw_channel channel;
     enum raw_reply reply;
-    char text[PROBE_SEEN_SIZE];
 
-    if (!raw_login(probe, finding))
+    if (!raw_session_to_ask_in(probe, &channel, &reply, finding))
         return;
-    reply = raw_session(probe, &channel, text);
-    if (reply == RAW_NO) {
-        finding_set(finding, VERDICT_UNKNOWN, "no session to ask in: %s", text);
-        return;
-    }
     if (reply == RAW_YES && !door->more) {
         reply = raw_request(probe, &channel, door->text, NULL);
     } else if (reply == RAW_YES) {

@@ -42,15 +42,11 @@ static void try_nul(struct probe *probe, const struct door *door, struct finding
     struct raw_channel channel;
     struct bytes string = { 0 };
     enum raw_reply reply;
-    char text[PROBE_SEEN_SIZE];
 
-    if (!raw_login(probe, finding))
+    if (!raw_session_to_ask_in(probe, &channel, &reply, finding))
         return;
     bytes_string(&string, door->more, (size_t)door->number);
-    reply = raw_session(probe, &channel, text);
-    if (reply == RAW_NO) {
-        finding_set(finding, VERDICT_UNKNOWN, "no session to ask in: %s", text);
-    } else if (reply != RAW_YES || ((reply = raw_request(probe, &channel, door->text, &string)) != RAW_YES && reply != RAW_NO)) {
+    if (reply != RAW_YES || ((reply = raw_request(probe, &channel, door->text, &string)) != RAW_YES && reply != RAW_NO)) {
         raw_judge_silence(reply, finding);
     } else {
         channel.answer.refused = reply == RAW_NO;

@@ -147,24 +147,6 @@ static int connect_mux(const struct raw *raw)
     return fd;
 }
 
-static bool read_all(int fd, uint8_t *data, size_t len, int64_t end)
-{
-    while (len > 0) {
-        struct pollfd waiting = { .fd = fd, .events = POLLIN };
-        int64_t left = end - io_monotonic_ms();
-        ssize_t n;
-
-        if (left <= 0 || poll(&waiting, 1, (int)left) <= 0)
-            return false;
-        n = read(fd, data, len);
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
 /* One message; what is behind its length. *ret is the caller's to free. 0, -EPIPE at the end, -ETIMEDOUT. */
 static int receive(int fd, int64_t end, uint8_t **ret, size_t *ret_len)
 {
@@ -175,11 +157,11 @@ static int receive(int fd, int64_t end, uint8_t **ret, size_t *ret_len)
 
     if (poll(&waiting, 1, left > 0 ? (int)left : 0) <= 0)
         return -ETIMEDOUT;
-    if (!read_all(fd, head, sizeof head, end + END_WAIT_MS))
+    if (io_read_exactly(fd, head, sizeof head, end + END_WAIT_MS) < 0)
         return -EPIPE;
     len = bytes_get_u32(head);
     data = len <= MESSAGE_MAX ? malloc(len + 1) : NULL;
-    if (!data || !read_all(fd, data, len, end + END_WAIT_MS)) {
+    if (!data || io_read_exactly(fd, data, len, end + END_WAIT_MS) < 0) {
         free(data);
         return -EPIPE;
     }
@@ -468,6 +450,18 @@ enum raw_reply raw_session(struct probe *probe, struct raw_channel *ret, char te
     while ((reply = raw_open(probe, "session", NULL, ret, &reason, text)) == RAW_NO && io_monotonic_ms() < end)
         nap();
     return reply;
+}
+
+bool raw_session_to_ask_in(struct probe *probe, struct raw_channel *ret, enum raw_reply *ret_reply, struct finding *finding)
+{
+    char text[PROBE_SEEN_SIZE];
+
+    if (!raw_login(probe, finding))
+        return false;
+    *ret_reply = raw_session(probe, ret, text);
+    if (*ret_reply == RAW_NO)
+        finding_set(finding, VERDICT_UNKNOWN, "no session to ask in: %.200s", text);
+    return *ret_reply != RAW_NO;
 }
 
 enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, const char *name, const struct bytes *more)

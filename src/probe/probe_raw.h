@@ -32,6 +32,9 @@ enum raw_reply raw_open(struct probe *probe, const char *type, const struct byte
 /* A session, asked for again while the one before may not have ended yet. Text as above. */
 enum raw_reply raw_session(struct probe *probe, struct raw_channel *ret, char text[static PROBE_SEEN_SIZE]);
 
+/* The same behind a login. False with the finding set when there is none, or was refused. */
+bool raw_session_to_ask_in(struct probe *probe, struct raw_channel *ret, enum raw_reply *ret_reply, struct finding *finding);
+
 /* CHANNEL_REQUEST that wants an answer. */
 enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, const char *name, const struct bytes *more);
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import subprocess
@@ -20,10 +21,10 @@ def run(*words, stdin=b"", timeout=60, env=None, program="virtgate"):
     return vgtest.Result(done.returncode, done.stdout, done.stderr)
 
 
-def terminal(*words, env=None):
+def terminal(*words, env=None, program="virtgate"):
     """On a terminal, for the length of the block."""
     def start(**options):
-        return subprocess.Popen(["virtgate", *map(str, words)], start_new_session=True,
+        return subprocess.Popen([program, *map(str, words)], start_new_session=True,
                                 env={**os.environ, **(env or {})}, **options)
     return vgtest.OnTerminal(start)
 
@@ -40,12 +41,12 @@ class Home:
     def settings(self, text="", known_hosts=True):
         self.config.write_text(text + (f"\nHost *\nUserKnownHostsFile {self.known_hosts}\n" if known_hosts else ""))
 
-    def knows(self, port, key=None):
+    def knows(self, port, key=None, host=vgtest.HOST):
         """A key of the sshd at that port: its own, or another."""
         key = key or pathlib.Path("/etc/ssh/ssh_host_ed25519_key.pub").read_text()
         kind, blob = key.split()[:2]
         with self.known_hosts.open("a") as out:
-            out.write(f"[{vgtest.HOST}]:{port} {kind} {blob}\n" if port != 22 else f"{vgtest.HOST} {kind} {blob}\n")
+            out.write(f"[{host}]:{port} {kind} {blob}\n" if port != 22 else f"{host} {kind} {blob}\n")
 
     def key(self, name, passphrase=""):
         path = self.folder / name
@@ -54,15 +55,20 @@ class Home:
 
 
 @contextlib.contextmanager
-def authorized(user, key):
-    """The public half of key opens user's account."""
-    path = pathlib.Path(f"/home/{user}/.ssh/authorized_keys")
+def appended(path, text):
+    """The file has that text at its end, for the length of the block."""
+    path = pathlib.Path(path)
     before = path.read_text()
     try:
-        path.write_text(before + pathlib.Path(f"{key}.pub").read_text())
+        path.write_text(before + text)
         yield
     finally:
         path.write_text(before)
+
+
+def authorized(user, key):
+    """The public half of key opens user's account."""
+    return appended(f"/home/{user}/.ssh/authorized_keys", pathlib.Path(f"{key}.pub").read_text())
 
 
 @contextlib.contextmanager
@@ -99,6 +105,15 @@ def reload_sshd():
     mark = vgtest.log_mark()
     os.kill(int(pathlib.Path("/run/sshd.pid").read_text()), signal.SIGHUP)
     vgtest.wait_for_log(mark, "Server listening on .* port 22")
+
+
+def cut_off(user):
+    """The processes of sshd's that are user's: a connection that ends in the middle."""
+    uid = pwd.getpwnam(user).pw_uid
+    found = [pid for pid in vgtest.processes("sshd") if os.stat(f"/proc/{pid}").st_uid == uid]
+    assert found
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
 
 
 def missing(*programs):

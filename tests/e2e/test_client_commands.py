@@ -2,7 +2,6 @@
 """virtgate list, info, console, proxy, and its place as ssh for libvirt."""
 import json
 import os
-import pwd
 import signal
 import subprocess
 
@@ -167,20 +166,11 @@ def test_console_ended_by_a_signal(number):
         assert t.settings() == t.before
 
 
-def cut_off(user):
-    """The processes of sshd's that are user's: a connection that ends in the middle."""
-    uid = pwd.getpwnam(user).pw_uid
-    found = [pid for pid in vgtest.processes("sshd") if os.stat(f"/proc/{pid}").st_uid == uid]
-    assert found
-    for pid in found:
-        os.kill(pid, signal.SIGKILL)
-
-
 def test_console_of_a_host_that_is_gone():
     with client.terminal("console", ALICE, "cards2") as t:
         started(t)
         ask_greeting(t.talk, "cards2")
-        cut_off("alice")
+        client.cut_off("alice")
         t.talk.read_until(rb"virtgate: alice@127\.0\.0\.1: the connection is lost \(.*\); try again")
         assert t.wait() == 69
         assert t.settings() == t.before
@@ -189,7 +179,7 @@ def test_console_of_a_host_that_is_gone():
 def test_proxy_of_a_host_that_is_gone():
     with vgtest.Opened(["virtgate", "proxy", ALICE, "cards2"]) as p:
         vgtest.Rfb(p.talk)
-        cut_off("alice")
+        client.cut_off("alice")
         result = p.result()
         assert result.rc == 69 and b"the connection is lost" in result.stderr
 
