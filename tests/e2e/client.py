@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,13 @@ def terminal(*words, env=None, program="virtgate"):
         return subprocess.Popen([program, *map(str, words)], start_new_session=True,
                                 env={**os.environ, **(env or {})}, **options)
     return vgtest.OnTerminal(start)
+
+
+def recipe(mark):
+    """The block of virtgate(1) in which that stands."""
+    page = (vgtest.TREE / "src/client/virtgate.1").read_text()
+    blocks = re.findall(r"(?m)^\.Bd -literal.*\n([^.][\s\S]*?)^\.Ed$", page)
+    return next(block for block in blocks if mark in block)
 
 
 class Home:

@@ -259,9 +259,9 @@ def test_libvirt_sees_why_not():
 
 
 def test_libvirt_by_an_external_program(tmp_path):
-    """qemu+ext, whose program gets no arguments: a script of two lines."""
+    """qemu+ext, whose program gets no arguments: the script of virtgate(1)."""
     script = tmp_path / "connect"
-    script.write_text(f"#!/bin/sh\nexec virtgate ssh -T {ALICE} virt-ssh-helper qemu:///system\n")
+    script.write_text(client.recipe("#!/bin/sh").replace("alice@host.example.com", ALICE))
     script.chmod(0o755)
     result = virsh("list", "--name", uri=f"qemu+ext:///system?command={script}")
     assert result.rc == 0 and set(result.stdout.decode().split()) == CAST

@@ -91,7 +91,8 @@ def home(jump, tmp_path):
     """The configuration at home. For ProxyJump libssh runs ssh(1) without it, which knows the jump host by root's own
     known_hosts."""
     made = client.Home(tmp_path)
-    made.settings(f"Host gate\nHostName {GATE}\nUser alice\nProxyJump carol@{JUMP_FOR_HOME}:{jump}\n"
+    recipe = client.recipe("ProxyJump").replace("host1", "gate").replace("host.example.com", GATE)
+    made.settings(recipe.replace("alice@jump.example.com:22", f"carol@{JUMP_FOR_HOME}:{jump}") +
                   f"Host direct\nHostName {GATE}\nUser alice\nConnectTimeout 2\n")
     made.knows(22, host=GATE)
     made.knows(jump, host=JUMP_FOR_HOME)

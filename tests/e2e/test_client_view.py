@@ -129,6 +129,19 @@ def test_channels_that_may_not_share_a_login(desktop):
         view.end_viewer()
 
 
+@pytest.mark.parametrize("vm, kind", [("cards2", "vnc"), ("spicevm", "spice")])
+def test_file_for_remote_viewer(desktop, tmp_path, vm, kind):
+    """The recipe of virtgate(1)."""
+    file = tmp_path / "screen.vv"
+    with contextlib.ExitStack() as stack:
+        port = listening(stack, ALICE, vm)
+        recipe = client.recipe("[virt-viewer]").replace("cards2", vm)
+        file.write_text(recipe.replace("type=spice", f"type={kind}").replace("port=5999", f"port={port}"))
+        with desktop.start("remote-viewer", file) as viewer:
+            viewer.shows(rf"^{vm} \(1\)", vm)
+    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
+
+
 def test_private_socket(desktop):
     before = folders()
     with Viewed(desktop, ALICE, "spicevm") as view:
