@@ -205,6 +205,8 @@ static int reach(struct login *login, ssh_session session, char why[static WHY_S
     if (ssh_connect(session) != SSH_OK)
         return complain(session, EX_UNAVAILABLE, "no connection", "is it a host with sshd, and is the way there open?", why);
     status = hostkey_check(login, session, why);
+    if (status == 0 && !atomic_flag_test_and_set(&login->told))
+        say_progress("%s: authenticating", login->name);
     return status ? status : auth_run(login, session, why);
 }
 

@@ -119,6 +119,7 @@ int client_console(const struct options *options, size_t n, const char *const *a
     console.remote = client_reach(options, argv[0], &status);
     if (!console.remote)
         return status;
+    say_progress("%s: waiting for '%s'", argv[0], argv[1]);
     status = run_in_terminal(&console, options->reconnect);
     remote_free(console.remote);
     return status;

@@ -4,6 +4,7 @@
 #define VG_CLIENT_LOGIN_IMPL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "client/ask.h"
 #include "client/connection.h"
@@ -24,6 +25,7 @@ struct login {
     char password[ASK_SIZE];        /* "": none yet */
     char answer[ASK_SIZE];          /* the same for a lone hidden question of keyboard-interactive */
     char host_key[200];             /* fingerprint that the person said yes to */
+    atomic_flag told;               /* that it is authenticating: once, however many connections there will be */
 };
 
 /* ask_line(), unless the configuration says BatchMode. Under ask_lock(). */

@@ -302,6 +302,7 @@ int client_view(const struct options *options, size_t n, const char *const *argv
     struct remote *remote = client_reach(options, argv[0], &status);
     if (!remote)
         return status;
+    say_progress("%s: waiting for '%s'", argv[0], argv[1]);
     status = find_type(remote, argv[1], n > 2 ? argv[2] : "0", type);
     if (status == 0 && options->screenshot && strcmp(type, "vnc") != 0)
         status = say_error(EX_UNAVAILABLE, "%s: a screenshot is made of VNC displays, and this is one of SPICE",

@@ -11,7 +11,7 @@ import client
 import gui
 import vgtest
 from client import ALICE
-from vgtest import HOST, ask_greeting, wait_until
+from vgtest import HOST, ask_greeting, free, wait_until
 
 NEEDS = client.missing("virsh")
 pytestmark = pytest.mark.skipif(bool(NEEDS), reason=str(NEEDS))
@@ -19,10 +19,6 @@ pytestmark = pytest.mark.skipif(bool(NEEDS), reason=str(NEEDS))
 BOB, MALLORY = f"bob@{HOST}", f"mallory@{HOST}"
 CAST = {"cards2", "nolisten", "sockvm", "spicevm"}
 LEAVE = b"\x1d"
-
-
-def free():
-    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
 
 
 @pytest.fixture(autouse=True)

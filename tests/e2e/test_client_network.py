@@ -19,7 +19,7 @@ import pytest
 import client
 import pam_sshd
 import vgtest
-from vgtest import ask_greeting, wait_until
+from vgtest import ask_greeting
 
 
 def missing():
@@ -98,7 +98,7 @@ def home(jump, tmp_path):
     made.knows(jump, host=JUMP_FOR_HOME)
     with client.appended("/root/.ssh/known_hosts", f"[{JUMP_FOR_HOME}]:{jump} {key_of()}\n"):
         yield made
-    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
+    vgtest.free()
 
 
 def words(home, *more):

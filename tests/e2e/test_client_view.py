@@ -5,6 +5,7 @@ import os
 import pathlib
 import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -87,7 +88,7 @@ def test_view(desktop, vm, way):
         wait_until(lambda: len(sessions(mark, vm)) >= channels, what=f"{channels} connections")
         view.end_viewer()
     assert folders() == before
-    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
+    vgtest.free()
 
 
 def test_channels_share_a_login(desktop):
@@ -117,7 +118,7 @@ def test_channels_share_a_login_that_is_confined(tmp_path):
         for line in sessions(mark, "spicevm"):
             assert vgtest.fields(line)["from"] == vgtest.HOST and vgtest.fields(line)["key"].startswith("SHA256:")
         assert len(sessions(mark, "spicevm")) == 4
-    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
+    vgtest.free()
 
 
 def test_channels_that_may_not_share_a_login(desktop):
@@ -139,7 +140,7 @@ def test_file_for_remote_viewer(desktop, tmp_path, vm, kind):
         file.write_text(recipe.replace("type=spice", f"type={kind}").replace("port=5999", f"port={port}"))
         with desktop.start("remote-viewer", file) as viewer:
             viewer.shows(rf"^{vm} \(1\)", vm)
-    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
+    vgtest.free()
 
 
 def test_private_socket(desktop):
@@ -170,6 +171,35 @@ def test_viewer_of_ones_own(tmp_path):
         expected = {"{}": r"vnc://127\.0\.0\.1:\d+", "{} --full-screen": r"--full-screen vnc://127\.0\.0\.1:\d+",
                     "{} %u --later": r"vnc://127\.0\.0\.1:\d+ --later", "{} %p": r"\d+"}[form]
         assert re.fullmatch(expected + "\n", out.read_text())
+
+
+@pytest.mark.parametrize("program", ["vncviewer", "gvncviewer"])
+def test_viewer_that_is_there(desktop, tmp_path, monkeypatch, program):
+    """The only one that is installed."""
+    if why := client.missing(program):
+        pytest.skip(why)
+    for name in (program, "virtgate"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    # What it shows is compared pixel by pixel.
+    settings = desktop.home / ".vnc" / "default.tigervnc"
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text("TigerVNC Configuration file Version 1.0\n\nAutoSelect=0\nNoJPEG=1\nRemoteResize=0\n")
+    with monkeypatch.context() as only:
+        only.setitem(desktop.env, "PATH", str(tmp_path))
+        view = Viewed(desktop, ALICE, "nolisten")
+    with view:
+        view.shows("nolisten", "nolisten")
+        assert os.path.basename(os.readlink(f"/proc/{view.viewer()}/exe")).endswith(program)
+        view.end_viewer()
+    vgtest.free()
+
+
+def test_progress_for_a_person(tmp_path):
+    """Each step once, on standard error, where that is a terminal and nobody said --quiet."""
+    for options, said in (([], ["connecting", "authenticating", "waiting for 'cards2'", "showing it with true"]), (["-q"], [])):
+        with client.terminal("view", ALICE, "cards2", "--viewer", "true", *options) as t:
+            assert t.wait() == 0
+            assert t.unread().decode().splitlines() == [f"virtgate: {ALICE}: {line}" for line in said]
 
 
 def test_no_viewer(tmp_path):
@@ -227,7 +257,7 @@ def test_listen():
         process.kill()
         process.wait()
         process.stderr.close()
-    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
+    vgtest.free()
 
 
 # --- screenshots ------------------------------------------------------------------------------------------------------------
@@ -240,7 +270,7 @@ def test_screenshot(tmp_path, vm):
     assert vgtest.read_png(path) == vgtest.screenshot(vm)
     assert not vgtest.is_blank(vgtest.read_png(path))
     assert list(tmp_path.iterdir()) == [path]
-    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
+    vgtest.free()
 
 
 def test_screenshot_to_output():

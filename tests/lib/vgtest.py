@@ -577,6 +577,11 @@ def all_sessions_over():
     return not open_sessions() and len(processes("virtgate-session")) == SPARES
 
 
+def free():
+    """Until nobody has a console any more: one whose session was killed is let go a moment later."""
+    wait_until(all_sessions_over, what="the end of all sessions")
+
+
 ACL = pathlib.Path("/etc/virtgate/virtgate.ini")
 GATE_LOG = pathlib.Path("/var/log/virtgated.log")
 
