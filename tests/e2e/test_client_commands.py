@@ -235,6 +235,20 @@ def test_proxy_to_a_terminal():
         assert t.wait() == 64
 
 
+@pytest.mark.skipif(bool(client.missing("zsh")), reason="needs zsh")
+@pytest.mark.parametrize("words, expected", [
+    ("vi", "view"), ("power shutd", "power shutdown"), ("list --w", "list --watch"), ("probe --other-ru", "probe --other-runs"),
+    ("console h vm --t", "console h vm --takeover"),
+])
+def test_zsh_completion(tmp_path, words, expected):
+    """As zsh finds it by itself: what was completed is run, by a function of that name."""
+    with client.terminal("-f", "-i", program="zsh", env={"HOME": str(tmp_path), "TERM": "dumb"}) as t:
+        t.talk.write(b"virtgate() { print -r -- 'run''s:' $* }; autoload -U compinit; compinit -u -D; print rea''dy\n")
+        t.talk.read_until(rb"ready\r*\n")
+        t.talk.write(f"virtgate {words}\t\n".encode())
+        assert t.talk.read_until(rb"runs: .*\r*\n").strip().endswith(f"runs: {expected}".encode())
+
+
 def virsh(*words, uri=f"qemu+ssh://alice@{HOST}/system?command=/usr/bin/virtgate-ssh"):
     return vgtest.run("virsh", "-q", "-c", uri, *words)
 
