@@ -118,7 +118,9 @@ def reload_sshd():
 def cut_off(user):
     """The processes of sshd's that are user's: a connection that ends in the middle."""
     uid = pwd.getpwnam(user).pw_uid
-    found = [pid for pid in vgtest.processes("sshd") if os.stat(f"/proc/{pid}").st_uid == uid]
+    # Since OpenSSH 9.8 a login is served by another program than the listener.
+    servers = vgtest.processes("sshd") + vgtest.processes("sshd-session")
+    found = [pid for pid in servers if os.stat(f"/proc/{pid}").st_uid == uid]
     assert found
     for pid in found:
         os.kill(pid, signal.SIGKILL)
