@@ -227,7 +227,7 @@ static void run_channel(struct channel *channel)
     bool left = channel->out_gone && (!channel->down_closed || io_monotonic_ms() >= channel->leave_ms);
     if ((channel->down_closed && closed) || left) {
         take_said(channel);
-        channel->carry->status = closed ? ssh_channel_get_exit_status(channel->ssh) : 0;
+        channel->carry->status = closed ? connection_status_of(channel->ssh) : 0;
         finish(channel, CARRY_ENDED);
     }
 }

@@ -233,6 +233,17 @@ ssh_session connection_session(struct connection *connection)
     return connection->session;
 }
 
+int connection_status_of(ssh_channel channel)
+{
+#if LIBSSH_VERSION_INT >= SSH_VERSION_INT(0, 11, 0)
+    uint32_t status = UINT32_MAX;
+
+    return ssh_channel_get_exit_state(channel, &status, NULL, NULL) == SSH_OK ? (int)status : -1;
+#else
+    return ssh_channel_get_exit_status(channel);
+#endif
+}
+
 void connection_close(struct connection *connection)
 {
     if (!connection)

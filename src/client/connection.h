@@ -49,4 +49,7 @@ ssh_session connection_session(struct connection *connection);
 
 void connection_close(struct connection *connection);
 
+/* What the command of a channel that is closed has ended with; -1 when it told no status. */
+int connection_status_of(ssh_channel channel);
+
 #endif

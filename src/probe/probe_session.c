@@ -178,7 +178,7 @@ void probe_read_some(struct probe *probe, ssh_channel channel, const char *proof
     answer->lost = !ssh_is_connected(probe->session);
     answer->ended = ssh_channel_is_closed(channel) && !answer->lost;
     if (answer->ended && answer->status < 0)
-        answer->status = ssh_channel_get_exit_status(channel);
+        answer->status = connection_status_of(channel);
 }
 
 void probe_read(struct probe *probe, ssh_channel channel, const char *proof, struct answer *answer)
