@@ -2,6 +2,8 @@
 #include "base/io.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +19,27 @@ int io_write_all(int fd, const void *data, size_t len)
                 continue;
             return -errno;
         }
+        at += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int io_read_exactly(int fd, void *out, size_t len, int64_t end_ms)
+{
+    char *at = out;
+
+    while (len > 0) {
+        struct pollfd wait = { .fd = fd, .events = POLLIN };
+        int64_t left = end_ms - io_monotonic_ms();
+        int ready = left > 0 ? poll(&wait, 1, left < INT_MAX ? (int)left : INT_MAX) : 0;
+        if (ready == 0)
+            return -ETIMEDOUT;
+        ssize_t n = ready < 0 ? -1 : read(fd, at, len);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EPIPE;
         at += n;
         len -= (size_t)n;
     }

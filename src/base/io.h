@@ -9,6 +9,9 @@
 /* Writes all of it to a blocking descriptor. 0 or -errno. */
 int io_write_all(int fd, const void *data, size_t len);
 
+/* Reads exactly len bytes until end_ms of io_monotonic_ms(). 0, -ETIMEDOUT, -EPIPE at the end of the stream, -errno. */
+int io_read_exactly(int fd, void *out, size_t len, int64_t end_ms);
+
 /* Reads up to the end of the file, at most max bytes. 0, an allocated *ret (never NULL, one NUL after the data) and its
  * length; -EFBIG when there is more than max; -errno. */
 int io_read_all(int fd, size_t max, char **ret, size_t *ret_len);

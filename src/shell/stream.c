@@ -8,7 +8,7 @@
 
 #include "base/io.h"
 #include "relay/relay.h"
-#include "shell/terminal.h"
+#include "terminal/terminal.h"
 
 #define ENDED_MS 1000
 

@@ -118,31 +118,32 @@ def number_of(call):
 
 
 @contextlib.contextmanager
-def server(append="", refused=None, program=PROGRAM, prepare=None):
-    """A running sshd; its port. Its log is beside its configuration. prepare() runs in its process before."""
+def server(append="", refused=None, program=PROGRAM, prepare=None, host=vgtest.HOST):
+    """A running sshd; its port. Its log is beside its configuration. prepare() runs in its process before. host: where it
+    listens; an address of the network namespace that it has been put into."""
     with tempfile.TemporaryDirectory() as folder:
         if program == PROGRAM and not PROGRAM.is_symlink():
             PROGRAM.symlink_to("sshd")
         with socket.socket() as probe:
-            probe.bind((vgtest.HOST, 0))
+            probe.bind(("", 0))
             port = probe.getsockname()[1]
         main = pathlib.Path(folder, "sshd_config")
         # The first value counts.
         main.write_text(append + OPEN)
         process = subprocess.Popen([program, "-D", "-f", main, "-E", f"{folder}/log", "-o", f"Port={port}", "-o",
-                                    f"ListenAddress={vgtest.HOST}", "-o", "PidFile=none"], stdin=subprocess.DEVNULL,
+                                    f"ListenAddress={host}", "-o", "PidFile=none"], stdin=subprocess.DEVNULL,
                                    preexec_fn=(lambda: refuse_calls(refused)) if refused else prepare)
         try:
-            wait_until(lambda: reachable(port), what="the second sshd")
+            wait_until(lambda: reachable(port, host), what="the second sshd")
             yield port
         finally:
             process.terminate()
             process.wait()
 
 
-def reachable(port):
+def reachable(port, host=vgtest.HOST):
     with contextlib.suppress(OSError):
-        socket.create_connection((vgtest.HOST, port), 1).close()
+        socket.create_connection((host, port), 1).close()
         return True
     return False
 

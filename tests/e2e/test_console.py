@@ -12,16 +12,12 @@ import time
 import pytest
 
 import vgtest
-from vgtest import Terminal, ask_greeting, extra_vm, greeting, ssh_open, wait_until
+from vgtest import Terminal, ask_greeting, extra_vm, free, greeting, ssh_open, wait_until
 
 LEAVE = b"\x1d"
 PROMPT = rb"virtgate> $"
 IN_USE = b"virtgate: the serial console of 'cards2' is in use; try again later\n"
 CONSOLE = "c0ffee00-0000-4000-8000-00000000000{}"
-
-
-def free():
-    wait_until(vgtest.all_sessions_over, what="the end of all sessions")
 
 
 @pytest.fixture(autouse=True)

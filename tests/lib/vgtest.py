@@ -2,6 +2,7 @@
 import collections
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -151,15 +152,15 @@ def shell(user, command=None, **options):
                             env={"SSH_ORIGINAL_COMMAND": command} if command else {}, **options)
 
 
-class Terminal:
-    """virtgate-shell as sshd starts it for user, on a terminal whose settings a test can look at."""
+class OnTerminal:
+    """A program on a terminal whose settings a test can look at; start(stdin=, ..., preexec_fn=) starts it."""
 
-    def __init__(self, user, command=None, rows=24, columns=80):
+    def __init__(self, start, rows=24, columns=80):
         self.master, self.slave = pty.openpty()     # kept open: a terminal that nobody has open forgets its settings
         self.resize(rows, columns)
         self.before = self.settings()
         self.talk = Stream(self.master, self.master)
-        self.process = shell(user, command, stdin=self.slave, stdout=self.slave, stderr=self.slave,
+        self.process = start(stdin=self.slave, stdout=self.slave, stderr=self.slave,
                              preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
 
     def settings(self):
@@ -193,6 +194,13 @@ class Terminal:
         self.process.wait()
         os.close(self.master)
         os.close(self.slave)
+
+
+class Terminal(OnTerminal):
+    """virtgate-shell as sshd starts it for user."""
+
+    def __init__(self, user, command=None, rows=24, columns=80):
+        super().__init__(functools.partial(shell, user, command), rows, columns)
 
 
 class Stream:
@@ -567,6 +575,11 @@ def libvirtd_clients():
 def all_sessions_over():
     """The log has their ends, and no process carries a serial stream."""
     return not open_sessions() and len(processes("virtgate-session")) == SPARES
+
+
+def free():
+    """Until nobody has a console any more: one whose session was killed is let go a moment later."""
+    wait_until(all_sessions_over, what="the end of all sessions")
 
 
 ACL = pathlib.Path("/etc/virtgate/virtgate.ini")

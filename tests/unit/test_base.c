@@ -180,6 +180,25 @@ static void reading_is_bounded(void **state)
     assert_int_equal(fd, -1);
 }
 
+static void an_exact_read_waits_no_longer(void **state)
+{
+    char out[4];
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(write(fds[1], "abc", 3), 3);
+    assert_int_equal(io_read_exactly(fds[0], out, 3, io_monotonic_ms() + 60000), 0);
+    assert_memory_equal(out, "abc", 3);
+    assert_int_equal(io_read_exactly(fds[0], out, 1, io_monotonic_ms() + 1), -ETIMEDOUT);
+    assert_int_equal(io_read_exactly(fds[0], out, 1, 0), -ETIMEDOUT);
+    assert_int_equal(write(fds[1], "d", 1), 1);
+    close(fds[1]);
+    assert_int_equal(io_read_exactly(fds[0], out, 2, io_monotonic_ms() + 60000), -EPIPE);
+    close(fds[0]);
+    assert_int_equal(io_read_exactly(fds[0], out, 1, io_monotonic_ms() + 60000), -EBADF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +210,7 @@ int main(void)
         cmocka_unit_test(json_escapes_and_nests),
         cmocka_unit_test(trusted_files_are_roots_alone),
         cmocka_unit_test(reading_is_bounded),
+        cmocka_unit_test(an_exact_read_waits_no_longer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

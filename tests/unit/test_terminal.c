@@ -3,7 +3,7 @@
 
 #include "unit.h"
 
-#include "shell/terminal.h"
+#include "terminal/terminal.h"
 
 /* Types chunks (one after the other, as reads give them); returns true when it left. */
 static bool type(const char *const *chunk, size_t n, char *out)

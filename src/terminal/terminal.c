@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "shell/terminal.h"
+#include "terminal/terminal.h"
 
 #include <errno.h>
 #include <signal.h>

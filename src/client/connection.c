@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "client/login_impl.h"
+
+#define TIMEOUT_MS 15000
+#define SYSTEM_CONFIG "/etc/ssh/ssh_config"
+
+struct connection {
+    ssh_session session;
+};
+
+/* --- login -------------------------------------------------------------------------------------------------------- */
+
+static int find_home(struct login *login)
+{
+    struct passwd entry, *found = NULL;
+    char text[4096];
+
+    /* As ssh(1) and libssh: not by HOME. */
+    if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) == 0 && found)
+        return text_copy(login->home, sizeof login->home, found->pw_dir);
+    return text_copy(login->home, sizeof login->home, getenv("HOME") ? getenv("HOME") : "/");
+}
+
+static int read_files(struct login *login, const char *file, FILE *flat)
+{
+    char path[4200];
+    int r;
+
+    if (file)
+        return strcmp(file, "none") == 0 ? 0 : ssh_config_read(&login->config, file, login->home, login->spec.host, flat);
+    snprintf(path, sizeof path, "%s/.ssh/config", login->home);
+    r = ssh_config_read(&login->config, path, login->home, login->spec.host, flat);
+    return r < 0 ? r : ssh_config_read(&login->config, SYSTEM_CONFIG, login->home, login->spec.host, flat);
+}
+
+/* The lines for libssh, which reads files only, go into one that has no name. */
+static int read_config(struct login *login, const char *file)
+{
+    FILE *flat;
+    int fd, r;
+
+    login->flat = memfd_create("ssh_config", MFD_CLOEXEC);
+    fd = login->flat < 0 ? -1 : fcntl(login->flat, F_DUPFD_CLOEXEC, 3);
+    flat = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!flat) {
+        fd_close(&fd);
+        return -ENOMEM;
+    }
+    r = read_files(login, file, flat);
+    return fclose(flat) != 0 && r == 0 ? -EIO : r;
+}
+
+static int fill(struct login *login, const char *spec, const struct login_options *options, char why[static WHY_SIZE])
+{
+    if (host_spec_parse(spec, &login->spec, why) < 0)
+        return EX_USAGE;
+    snprintf(login->name, sizeof login->name, "%s", spec);
+    if (find_home(login) < 0 || (options->identity && !(login->identity = strdup(options->identity))))
+        return why_say(why, EX_OSERR, "this computer is short of memory; try again");
+    if (options->strict)
+        ssh_config_set(&login->config, "StrictHostKeyChecking", options->strict);
+    int r = read_config(login, options->config);
+    if (r < 0)
+        return why_say(why, EX_CONFIG, "the ssh configuration cannot be read: %s", strerror(-r));
+    if (login->config.refused[0])
+        return why_say(why, EX_CONFIG, "%s in your ssh configuration is not known to this program and must not be passed over; "
+                       "use --ssh ssh", login->config.refused);
+    return 0;
+}
+
+int login_new(const char *spec, const struct login_options *options, struct login **ret, char why[static WHY_SIZE])
+{
+    struct login *login = calloc(1, sizeof *login);
+
+    if (!login)
+        return why_say(why, EX_OSERR, "this computer is short of memory; try again");
+    login->flat = -1;
+    int status = fill(login, spec, options, why);
+    if (status)
+        login_free(login);
+    else
+        *ret = login;
+    return status;
+}
+
+void login_free(struct login *login)
+{
+    if (!login)
+        return;
+    for (size_t i = 0; i < login->n_keys; i++) {
+        free(login->key[i].path);
+        ssh_key_free(login->key[i].key);
+    }
+    ssh_config_clear(&login->config);
+    free(login->identity);
+    fd_close(&login->flat);
+    explicit_bzero(login, sizeof *login);
+    free(login);
+}
+
+const char *login_name(const struct login *login)
+{
+    return login->name;
+}
+
+const struct host_spec *login_spec(const struct login *login)
+{
+    return &login->spec;
+}
+
+void login_say_lacking(const struct login *login)
+{
+    if (login->config.lacking[0])
+        say_error(0, "%s: your ssh configuration has %s, which this program does not know; with --ssh ssh it counts", login->name,
+                  login->config.lacking);
+}
+
+/* --- connection --------------------------------------------------------------------------------------------------- */
+
+static int parse_config(const struct login *login, ssh_session session)
+{
+    char path[40];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", login->flat);
+    if (ssh_options_parse_config(session, path) < 0)
+        return -EINVAL;
+    /* What to do with a key that is not known is decided in hostkey.c. With "no", libssh takes a changed one as well. */
+    return ssh_options_set(session, SSH_OPTIONS_STRICTHOSTKEYCHECK, &(int){ 1 });
+}
+
+/* The user before the configuration, which may have a Match for it; the port after, as the configuration would replace it. */
+static int set_options(const struct login *login, ssh_session session)
+{
+    long timeout = (login->config.timeout_ms ? login->config.timeout_ms : TIMEOUT_MS) / 1000;
+    unsigned port = login->spec.port;
+
+    if (ssh_options_set(session, SSH_OPTIONS_HOST, login->spec.host) < 0 ||
+        (login->spec.user[0] && ssh_options_set(session, SSH_OPTIONS_USER, login->spec.user) < 0) ||
+        ssh_options_set(session, SSH_OPTIONS_TIMEOUT, &timeout) < 0 ||
+        ssh_options_set(session, SSH_OPTIONS_NODELAY, &(int){ 1 }) < 0 || parse_config(login, session) < 0)
+        return -EINVAL;
+    return port && ssh_options_set(session, SSH_OPTIONS_PORT, &port) < 0 ? -EINVAL : 0;
+}
+
+static bool has_proxy(ssh_session session)
+{
+    char *command = NULL;
+    bool has = ssh_options_get(session, SSH_OPTIONS_PROXYCOMMAND, &command) == SSH_OK && strcasecmp(command, "none") != 0;
+
+    ssh_string_free_char(command);
+    return has;
+}
+
+/* A socket of our own, unless only libssh knows how to get there. */
+static int dial_for(const struct login *login, ssh_session session, char why[static WHY_SIZE])
+{
+    char *host = NULL;
+    unsigned port = 22;
+    int fd = -1, status;
+
+    if (login->config.binds || has_proxy(session) || ssh_options_get(session, SSH_OPTIONS_HOST, &host) != SSH_OK)
+        return 0;
+    ssh_options_get_port(session, &port);
+    status = dial(host, port, login->config.timeout_ms ? login->config.timeout_ms : TIMEOUT_MS, &fd, why);
+    ssh_string_free_char(host);
+    if (status)
+        return status;
+    if (ssh_options_set(session, SSH_OPTIONS_FD, &fd) == SSH_OK)
+        return 0; /* the session's from here on */
+    fd_close(&fd);
+    return why_say(why, EX_SOFTWARE, "libssh does not take a socket");
+}
+
+static int complain(ssh_session session, int status, const char *what, const char *next, char why[static WHY_SIZE])
+{
+    const char *error = ssh_get_error(session);
+    char shown[200];
+
+    text_escape(shown, sizeof shown, error, strlen(error));
+    return why_say(why, status, "%s: %s; %s", what, shown, next);
+}
+
+static int reach(struct login *login, ssh_session session, char why[static WHY_SIZE])
+{
+    if (set_options(login, session) < 0)
+        return complain(session, EX_CONFIG, "the ssh configuration is not understood", "see whether --ssh ssh does", why);
+    int status = dial_for(login, session, why);
+    if (status)
+        return status;
+    if (ssh_connect(session) != SSH_OK)
+        return complain(session, EX_UNAVAILABLE, "no connection", "is it a host with sshd, and is the way there open?", why);
+    status = hostkey_check(login, session, why);
+    if (status == 0 && !atomic_flag_test_and_set(&login->told))
+        say_progress("%s: authenticating", login->name);
+    return status ? status : auth_run(login, session, why);
+}
+
+int connection_open(struct login *login, struct connection **ret, char why[static WHY_SIZE])
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+
+    if (connection)
+        connection->session = ssh_new();
+    if (!connection || !connection->session) {
+        free(connection);
+        return why_say(why, EX_OSERR, "this computer is short of memory; try again");
+    }
+    int status = reach(login, connection->session, why);
+    if (status)
+        connection_close(connection);
+    else
+        *ret = connection;
+    return status;
+}
+
+ssh_session connection_session(struct connection *connection)
+{
+    return connection->session;
+}
+
+int connection_status_of(ssh_channel channel)
+{
+#if LIBSSH_VERSION_INT >= SSH_VERSION_INT(0, 11, 0)
+    uint32_t status = UINT32_MAX;
+
+    return ssh_channel_get_exit_state(channel, &status, NULL, NULL) == SSH_OK ? (int)status : -1;
+#else
+    return ssh_channel_get_exit_status(channel);
+#endif
+}
+
+void connection_close(struct connection *connection)
+{
+    if (!connection)
+        return;
+    ssh_disconnect(connection->session);
+    ssh_free(connection->session);
+    free(connection);
+}

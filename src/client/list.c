@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The machines of several hosts, each host in a thread of its own: a slow one keeps nobody waiting longer than itself. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "client/client.h"
+#include "client/json_read.h"
+#include "client/thread.h"
+
+#define LIST_MAX (8U * 1024 * 1024)
+#define WATCH_S 2
+#define CELL_SIZE 1100
+
+struct host {
+    const char *spec;
+    const struct options *options;
+    struct remote *remote;
+    pthread_t thread;
+    bool started;
+    /* --- its answer --- */
+    int status;
+    struct json_value *machines;   /* an array of objects; NULL: none came, and said has why */
+    struct remote_said said;
+};
+
+/* --- asking ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_listing(const struct json_value *value)
+{
+    if (value->kind != JSON_ARRAY)
+        return false;
+    for (const struct json_value *at = value->first; at; at = at->next)
+        if (at->kind != JSON_OBJECT)
+            return false;
+    return true;
+}
+
+static void no_listing(struct host *host, int status, const char *why)
+{
+    host->status = status;
+    host->said.len = (size_t)snprintf(host->said.text, sizeof host->said.text, "virtgate: %s: %s\n", host->spec, why);
+}
+
+static void ask(struct host *host)
+{
+    char *text = NULL;
+    size_t len = 0;
+
+    json_free(host->machines);
+    host->machines = NULL;
+    host->said.len = 0;
+    if (!host->remote)
+        host->status = remote_new(host->spec, &host->options->remote, &host->remote, &host->said);
+    if (host->remote)
+        host->status = remote_connect(host->remote, &host->said);
+    if (host->remote && host->status == 0)
+        host->status = remote_read(host->remote, "list --json", LIST_MAX, &text, &len, &host->said);
+    if (host->status == 0 && json_read(text, len, &host->machines) < 0)
+        no_listing(host, EX_PROTOCOL,
+                   "the answer is not a gate's list; is there a virtgate on this host, and are you in its group?");
+    else if (host->status == 0 && !is_listing(host->machines))
+        no_listing(host, EX_PROTOCOL, "the answer is not a gate's list");
+    if (host->status) {
+        json_free(host->machines);
+        host->machines = NULL;
+    }
+    free(text);
+}
+
+static void *run_host(void *context)
+{
+    ask(context);
+    return NULL;
+}
+
+static void ask_all(struct host *hosts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        hosts[i].started = n > 1 && thread_start(&hosts[i].thread, run_host, &hosts[i]) == 0;
+    for (size_t i = 0; i < n; i++) {
+        if (hosts[i].started)
+            pthread_join(hosts[i].thread, NULL);
+        else
+            ask(&hosts[i]);
+    }
+}
+
+/* --- table -------------------------------------------------------------------------------------------------------------- */
+
+enum { HOST, NAME, STATE, RIGHTS, COLUMNS };
+
+struct row {
+    char cell[COLUMNS][CELL_SIZE];
+};
+
+static size_t width_of(const char *cell)
+{
+    size_t width = 0;
+
+    for (; *cell; cell++)
+        width += ((unsigned char)*cell & 0xc0U) != 0x80;
+    return width;
+}
+
+static void set_cell(char out[static CELL_SIZE], const char *text)
+{
+    text_escape(out, CELL_SIZE, text, strlen(text));
+}
+
+static void set_rights(char out[static CELL_SIZE], const struct json_value *machine)
+{
+    const struct json_value *rights = json_member(machine, "rights");
+    char text[CELL_SIZE] = "";
+    size_t len = 0;
+
+    for (const struct json_value *at = rights ? rights->first : NULL; at && len < sizeof text; at = at->next)
+        if (at->kind == JSON_STRING)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", len ? ", " : "", at->text);
+    set_cell(out, text);
+}
+
+static void fill_row(struct row *row, const struct host *host, const struct json_value *machine)
+{
+    set_cell(row->cell[HOST], host->spec);
+    set_cell(row->cell[NAME], json_text(machine, "name", "?"));
+    set_cell(row->cell[STATE], json_text(machine, "state", "?"));
+    set_rights(row->cell[RIGHTS], machine);
+}
+
+static void print_row(FILE *out, const struct row *row, const size_t width[static COLUMNS], size_t first)
+{
+    for (size_t i = first; i + 1 < COLUMNS; i++)
+        fprintf(out, "%s%*s", row->cell[i], (int)(width[i] - width_of(row->cell[i]) + 2), "");
+    fprintf(out, "%s\n", row->cell[COLUMNS - 1]);
+}
+
+/* Once to see how wide the columns are, once to print. */
+static void print_table(FILE *out, const struct host *hosts, size_t n)
+{
+    static const struct row head = { { "HOST", "NAME", "STATE", "RIGHTS" } };
+    size_t width[COLUMNS], first = n > 1 ? HOST : NAME;
+    struct row row;
+
+    for (size_t i = 0; i < COLUMNS; i++)
+        width[i] = width_of(head.cell[i]);
+    for (int printing = 0; printing < 2; printing++) {
+        if (printing)
+            print_row(out, &head, width, first);
+        for (size_t i = 0; i < n; i++) {
+            for (const struct json_value *at = hosts[i].machines ? hosts[i].machines->first : NULL; at; at = at->next) {
+                fill_row(&row, &hosts[i], at);
+                for (size_t column = 0; column < COLUMNS; column++)
+                    if (width_of(row.cell[column]) > width[column])
+                        width[column] = width_of(row.cell[column]);
+                if (printing)
+                    print_row(out, &row, width, first);
+            }
+        }
+    }
+}
+
+/* --- JSON --------------------------------------------------------------------------------------------------------------- */
+
+static void put_value(struct json *json, const struct json_value *value)
+{
+    static const char open[] = { [JSON_ARRAY] = '[', [JSON_OBJECT] = '{' }, close[] = { [JSON_ARRAY] = ']', [JSON_OBJECT] = '}' };
+
+    switch (value->kind) {
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        json_open(json, value->key, open[value->kind]);
+        for (const struct json_value *at = value->first; at; at = at->next)
+            put_value(json, at);
+        json_close(json, close[value->kind]);
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        json_bool(json, value->key, value->kind == JSON_TRUE);
+        break;
+    case JSON_NUMBER: /* the gate's are all whole */
+        json_int(json, value->key, strtoll(value->text, NULL, 10));
+        break;
+    case JSON_STRING:
+    case JSON_NULL:
+        json_string(json, value->key, value->text);
+        break;
+    }
+}
+
+/* [{"host": "a", "machines": [...]}, {"host": "b", "error": "..."}] */
+static void print_json(FILE *out, const struct host *hosts, size_t n)
+{
+    struct json json = JSON_TO(out);
+
+    json_open(&json, NULL, '[');
+    for (size_t i = 0; i < n; i++) {
+        const struct host *host = &hosts[i];
+        json_open(&json, NULL, '{');
+        json_string(&json, "host", host->spec);
+        if (host->machines) {
+            json_open(&json, "machines", '[');
+            for (const struct json_value *at = host->machines->first; at; at = at->next)
+                put_value(&json, at);
+            json_close(&json, ']');
+        } else {
+            char line[SAY_LINE_SIZE];
+            const char *end = memchr(host->said.text, '\n', host->said.len);
+            say_harmless(line, host->said.text, end ? (size_t)(end - host->said.text) : host->said.len);
+            json_string(&json, "error", line);
+        }
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    json_end(&json);
+}
+
+/* --- once, and again and again -------------------------------------------------------------------------------------------- */
+
+/* The answers as one text, so that a watcher sees whether something has changed. */
+static char *make_text(const struct host *hosts, size_t n, bool as_json)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    if (!out)
+        return NULL;
+    if (as_json)
+        print_json(out, hosts, n);
+    else
+        print_table(out, hosts, n);
+    fclose(out);
+    return text;
+}
+
+/* What each host complained of; the worst status of them all. */
+static int complain(const struct host *hosts, size_t n)
+{
+    int status = EX_OK;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct remote_said *said = &hosts[i].said;
+        bool ours = said->len > 10 && memcmp(said->text, "virtgate: ", 10) == 0 &&
+            !strncmp(said->text + 10, hosts[i].spec, strlen(hosts[i].spec));
+        /* A line of the gate's does not say which host it comes from. */
+        if (n > 1 && said->len > 0 && !ours)
+            say_error(0, "%s says:", hosts[i].spec);
+        client_said(0, said);
+        if (status == EX_OK)
+            status = hosts[i].status;
+    }
+    return status;
+}
+
+static int show(const char *text, bool redraw)
+{
+    if (redraw)
+        fputs("\x1b[H\x1b[J", stdout);
+    fputs(text, stdout);
+    return fflush(stdout) ? EX_IOERR : EX_OK;
+}
+
+static int list_once(struct host *hosts, size_t n, const struct options *options)
+{
+    ask_all(hosts, n);
+    char *text = make_text(hosts, n, options->json);
+    int status = complain(hosts, n);
+
+    /* With one host and no answer there is no table to show. */
+    if (text && (options->json || n > 1 || hosts[0].machines) && show(text, false))
+        status = say_error(EX_IOERR, "the list could not be written");
+    free(text);
+    return text ? status : EX_OSERR;
+}
+
+/* Says what changes: on a terminal the table stays in its place, elsewhere each one that differs is printed. */
+static int list_watch(struct host *hosts, size_t n, const struct options *options)
+{
+    char *before = NULL;
+
+    for (;;) {
+        ask_all(hosts, n);
+        char *text = make_text(hosts, n, options->json);
+        if (!text)
+            break;
+        if (!before || strcmp(before, text) != 0) {
+            complain(hosts, n);
+            if (show(text, isatty(STDOUT_FILENO) && !options->json))
+                return EX_IOERR;
+        }
+        free(before);
+        before = text;
+        nanosleep(&(struct timespec){ .tv_sec = WATCH_S }, NULL);
+    }
+    free(before);
+    return say_error(EX_OSERR, "this computer is short of memory");
+}
+
+int client_list(const struct options *options, size_t n, const char *const *argv)
+{
+    struct host *hosts = calloc(n, sizeof *hosts);
+
+    if (!hosts)
+        return say_error(EX_OSERR, "this computer is short of memory");
+    for (size_t i = 0; i < n; i++)
+        hosts[i] = (struct host){ .spec = argv[i], .options = options };
+    int status = options->watch ? list_watch(hosts, n, options) : list_once(hosts, n, options);
+    for (size_t i = 0; i < n; i++) {
+        json_free(hosts[i].machines);
+        remote_free(hosts[i].remote);
+    }
+    free(hosts);
+    return status;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What ~/.ssh/config says, libssh acts on: HostName, User, Port, ProxyJump and so on. But libssh 0.10 compares a Host with what
+ * an earlier HostName has put in its place, and ssh(1) with the name as it was typed. So the blocks are picked here, and libssh
+ * gets the lines that count (flat), with every Match in its place for it to judge. Besides, this reads what libssh does not know
+ * or does not tell: certificates, which keys there are, how strict to be with a host's key, and which words of the user's would
+ * be passed over in silence. */
+#ifndef VG_CLIENT_SSH_CONFIG_H
+#define VG_CLIENT_SSH_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define SSH_CONFIG_FILES_MAX 16
+
+enum ssh_config_strict { STRICT_ASK, STRICT_YES, STRICT_ACCEPT_NEW, STRICT_NO };
+
+struct ssh_config {                                /* starts as { 0 } */
+    size_t n_identities, n_certificates;
+    char *identity[SSH_CONFIG_FILES_MAX];
+    char *certificate[SSH_CONFIG_FILES_MAX];
+    enum ssh_config_strict strict;
+    bool identities_only;
+    bool batch;                                    /* BatchMode: ask nothing */
+    bool binds;                                    /* BindAddress */
+    int timeout_ms;                                /* ConnectTimeout; 0: not said */
+    bool unsure;                                   /* there was a Match that only libssh can judge */
+    char lacking[200];                             /* words that are passed over, ", " between them; "" for none */
+    char refused[64];                              /* one that must not be passed over (RevokedHostKeys); "" for none */
+    unsigned seen;                                 /* the first value counts */
+};
+
+/* Adds what the file at path says of host, as it was typed; home stands for ~ and %d. The lines for libssh go to flat, unless
+ * that is NULL. A file that is not there says nothing. 0 or -errno. */
+int ssh_config_read(struct ssh_config *config, const char *path, const char *home, const char *host, FILE *flat);
+
+/* As if word and value stood before everything in the file. */
+void ssh_config_set(struct ssh_config *config, const char *word, const char *value);
+
+void ssh_config_clear(struct ssh_config *config);
+
+#endif

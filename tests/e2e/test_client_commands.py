@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virtgate list, info, console, proxy, and its place as ssh for libvirt."""
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+import client
+import gui
+import vgtest
+from client import ALICE
+from vgtest import HOST, ask_greeting, free, wait_until
+
+NEEDS = client.missing("virsh")
+pytestmark = pytest.mark.skipif(bool(NEEDS), reason=str(NEEDS))
+
+BOB, MALLORY = f"bob@{HOST}", f"mallory@{HOST}"
+CAST = {"cards2", "nolisten", "sockvm", "spicevm"}
+LEAVE = b"\x1d"
+
+
+@pytest.fixture(autouse=True)
+def free_afterwards():
+    yield
+    free()
+
+
+# --- list -------------------------------------------------------------------------------------------------------------------
+
+def test_list():
+    result = client.run("list", ALICE)
+    head, *rows = result.stdout.decode().splitlines()
+    assert (result.rc, result.stderr) == (0, b"")
+    assert head.split() == ["NAME", "STATE", "RIGHTS"]
+    assert {row.split()[0] for row in rows} == CAST
+    # What the gate itself shows.
+    assert sorted(vgtest.ssh("alice", "list").stdout.splitlines()) == sorted(result.stdout.splitlines())
+
+
+def test_list_of_hosts():
+    """A host that fails does not keep the others from being shown."""
+    result = client.run("list", ALICE, f"{ALICE}:1", BOB, MALLORY)
+    head, *rows = result.stdout.decode().splitlines()
+    assert result.rc == 69
+    assert result.stderr.startswith(f"virtgate: {ALICE}:1: port 1 refuses".encode()) and result.stderr.count(b"\n") == 1
+    assert head.split() == ["HOST", "NAME", "STATE", "RIGHTS"]
+    assert [row.split()[:2] for row in rows if row.startswith("bob")] == [[BOB, "cards2"]]
+    assert {row.split()[1] for row in rows if row.startswith("alice")} == CAST
+    assert not [row for row in rows if row.startswith("mallory")]
+
+
+def test_list_json():
+    result = client.run("list", "--json", ALICE, f"{ALICE}:1", MALLORY)
+    alice, gone, mallory = json.loads(result.stdout)
+    assert result.rc == 69
+    assert alice["host"] == ALICE and alice["machines"] == json.loads(vgtest.ssh("alice", "list", "--json").stdout)
+    assert gone.keys() == {"host", "error"} and "refuses" in gone["error"]
+    assert mallory == {"host": MALLORY, "machines": []}
+
+
+def test_list_watch():
+    """One table, and another when something has changed; on one connection, where the host does not want the end of a command
+    before the next."""
+    with client.settings_for_gate("MaxSessions 5"):
+        watch()
+
+
+def watch():
+    mark = vgtest.log_mark()
+    process = subprocess.Popen(["virtgate", "list", "--watch", BOB], stdout=subprocess.PIPE, bufsize=0)
+    try:
+        stream = vgtest.Stream(process.stdout.fileno(), None)
+        stream.read_until(rb"NAME .*\ncards2 +running +serial\n")
+        with vgtest.acl(vgtest.ACL.read_text() + "\n[vm cards2]\ndisplay = bob\n"):
+            stream.read_until(rb"NAME .*\ncards2 +running +display, serial\n")
+        stream.read_until(rb"NAME .*\ncards2 +running +serial\n")
+        assert stream.seen == b""
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+    assert len(vgtest.settled_log(mark, "Accepted publickey for bob")) == 1
+
+
+def test_list_of_no_gate():
+    """carol has a shell, which answers something else."""
+    result = client.run("list", f"carol@{HOST}")
+    assert result.rc not in (0, 76) or b"is there a virtgate" in result.stderr
+    assert result.stdout == b""
+
+
+# --- info -------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("words", [["cards2"], ["uuid:c0ffee00-0000-4000-8000-000000000001"], ["cards2", "--json"]])
+def test_info(words):
+    options, words = [word for word in words if word.startswith("--")], [word for word in words if not word.startswith("--")]
+    result = client.run("info", ALICE, *words, *options)
+    assert (result.rc, result.stderr) == (0, b"")
+    assert result.stdout == vgtest.ssh("alice", "info", *options, *words).stdout
+
+
+@pytest.mark.parametrize("words, rc, said", [
+    (["info", ALICE, "secret"], 77, b"virtgate: no console for you on 'secret'\n"),
+    (["info", ALICE], 64, b"virtgate: expected virtgate info HOST VM"),
+    (["info", ALICE, ".x"], 64, b"virtgate: expected a virtual machine's name or uuid:UUID, not '.x'\n"),
+    (["list"], 64, b"virtgate: expected virtgate list HOST"),
+    (["list", ALICE, "--viewer", "x"], 64, b"virtgate: list takes no --viewer"),
+    (["list", ALICE, "--jso"], 64, b"virtgate: unknown option '--jso'"),
+    (["frobnicate", ALICE], 64, b"virtgate: unknown command 'frobnicate'"),
+    ([], 64, b"virtgate: expected a command"),
+    (["console", ALICE, "cards2", "--reconnect"], 64, b"virtgate: --reconnect is for a person at a terminal\n"),
+    (["console", ALICE, "nosuch"], 77, b"virtgate: no console for you on 'nosuch'\n"),
+])
+def test_refused(words, rc, said):
+    result = client.run(*words)
+    assert result.rc == rc and result.stdout == b"" and result.stderr.startswith(said) and result.stderr.count(b"\n") == 1
+
+
+def test_nothing_can_be_written():
+    with open("/dev/full", "wb") as full:
+        for words in (["list", ALICE], ["info", ALICE, "cards2"], ["--help"]):
+            assert subprocess.run(["virtgate", *words], stdout=full, stderr=subprocess.DEVNULL).returncode == 74
+
+
+# --- console ----------------------------------------------------------------------------------------------------------------
+
+def started(terminal):
+    terminal.talk.read_until(rb"leave with Ctrl-\] or, at the beginning of a line, ~\.\r\n")
+    wait_until(terminal.is_raw, what="a raw terminal")
+
+
+@pytest.mark.parametrize("way", [[], ["--ssh", "ssh"]], ids=["libssh", "ssh"])
+@pytest.mark.parametrize("keys", [[LEAVE], [b"\r~."], [b"\r~", b"."]], ids=repr)
+def test_console(keys, way):
+    with client.terminal("console", ALICE, "cards2", *way) as t:
+        started(t)
+        ask_greeting(t.talk, "cards2")
+        # None of them acts on the terminal here, nor on one there; "~~" is "~".
+        t.talk.write(b"\x03\x04\x11\x13\x1a\x1c\x7f\x16\x12")
+        assert t.talk.read_until(b"\x12") == b"\x03\x04\x11\x13\x1a\x1c\x7f\x16\x12"
+        t.talk.write(b"\r~~!")
+        assert t.talk.read_until(b"!") == b"\r\n~!"
+        # A terminal of another size: a serial line knows of none, and goes on.
+        t.resize(50, 132)
+        t.talk.write(b"abc")
+        assert t.talk.read_until(b"abc") == b"abc"
+        for piece in keys:
+            t.talk.write(piece)
+        assert t.wait() == 0
+        assert t.settings() == t.before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_console_ended_by_a_signal(number):
+    with client.terminal("console", ALICE, "cards2") as t:
+        started(t)
+        ask_greeting(t.talk, "cards2")
+        t.process.send_signal(number)
+        t.wait()
+        assert t.settings() == t.before
+
+
+def test_console_of_a_host_that_is_gone():
+    with client.terminal("console", ALICE, "cards2") as t:
+        started(t)
+        ask_greeting(t.talk, "cards2")
+        client.cut_off("alice")
+        t.talk.read_until(rb"virtgate: alice@127\.0\.0\.1: the connection is lost \(.*\); try again")
+        assert t.wait() == 69
+        assert t.settings() == t.before
+
+
+def test_proxy_of_a_host_that_is_gone():
+    with vgtest.Opened(["virtgate", "proxy", ALICE, "cards2"]) as p:
+        vgtest.Rfb(p.talk)
+        client.cut_off("alice")
+        result = p.result()
+        assert result.rc == 69 and b"the connection is lost" in result.stderr
+
+
+def test_console_without_a_terminal():
+    with vgtest.Opened(["virtgate", "console", ALICE, "cards2"]) as p:
+        ask_greeting(p.talk, "cards2")
+        p.talk.write(b"\x1d~.\r~.\r!")
+        assert p.talk.read_until(b"!") == b"\x1d~.\r\n~.\r\n!"
+        assert p.hang_up() == 0
+
+
+def test_console_in_use():
+    with client.terminal("console", ALICE, "cards2") as t:
+        started(t)
+        ask_greeting(t.talk, "cards2")
+        result = client.run("console", BOB, "cards2")
+        assert result.rc == 75 and b"the serial console of 'cards2' is in use" in result.stderr
+        t.talk.write(LEAVE)
+        assert t.wait() == 0
+
+
+@pytest.mark.parametrize("way", [[], ["--ssh", "ssh"]], ids=["libssh", "ssh"])
+def test_console_reconnects(way):
+    """The machine goes and comes back: the same terminal has its console again."""
+    with vgtest.extra_vm("mill", "<graphics type='vnc'><listen type='none'/></graphics>"), \
+            vgtest.acl(vgtest.ACL.read_text() + "\n[vm mill]\nserial = alice\n"):
+        with client.terminal("console", ALICE, "mill", "--reconnect", *way) as t:
+            started(t)
+            ask_greeting(t.talk, "mill")
+            vgtest.virsh("destroy", "mill")
+            t.talk.read_until(b"the console is gone; it is tried again")
+            vgtest.cast("vm_start", "mill")     # vm_wait would read from the same console
+            ask_greeting(t.talk, "mill", tries=100)
+            vgtest.virsh("destroy", "mill")
+            t.talk.read_until(b"the console is gone; it is tried again")
+            # It is left while there is none, too.
+            t.talk.write(LEAVE)
+            assert t.wait() == 0
+            assert t.settings() == t.before
+        free()
+
+
+# --- proxy, and ssh's place -------------------------------------------------------------------------------------------------
+
+def test_proxy():
+    with vgtest.Opened(["virtgate", "proxy", ALICE, "cards2"]) as p:
+        assert vgtest.Rfb(p.talk).picture() == vgtest.screenshot("cards2")
+        assert p.hang_up() == 0
+    with vgtest.Opened(["virtgate", "proxy", ALICE, "spicevm"]) as p:
+        assert vgtest.spice_link(p.talk)[2] == 0
+
+
+def test_proxy_to_a_terminal():
+    with client.terminal("proxy", ALICE, "cards2") as t:
+        t.talk.read_until(b"a display is for a viewer, not for a terminal")
+        assert t.wait() == 64
+
+
+@pytest.mark.skipif(bool(client.missing("zsh")), reason="needs zsh")
+@pytest.mark.parametrize("words, expected", [
+    ("vi", "view"), ("power shutd", "power shutdown"), ("list --w", "list --watch"), ("probe --other-ru", "probe --other-runs"),
+    ("console h vm --t", "console h vm --takeover"),
+])
+def test_zsh_completion(tmp_path, words, expected):
+    """As zsh finds it by itself: what was completed is run, by a function of that name."""
+    with client.terminal("-f", "-i", program="zsh", env={"HOME": str(tmp_path), "TERM": "dumb"}) as t:
+        t.talk.write(b"virtgate() { print -r -- 'run''s:' $* }; autoload -U compinit; compinit -u -D; print rea''dy\n")
+        t.talk.read_until(rb"ready\r*\n")
+        t.talk.write(f"virtgate {words}\t\n".encode())
+        assert t.talk.read_until(rb"runs: .*\r*\n").strip().endswith(f"runs: {expected}".encode())
+
+
+def virsh(*words, uri=f"qemu+ssh://alice@{HOST}/system?command=/usr/bin/virtgate-ssh"):
+    return vgtest.run("virsh", "-q", "-c", uri, *words)
+
+
+def test_libvirt():
+    result = virsh("list", "--name")
+    assert result.rc == 0 and set(result.stdout.decode().split()) == CAST
+    assert virsh("dominfo", "secret").rc != 0
+    # A port and a key file are arguments of ssh's.
+    query = "command=/usr/bin/virtgate-ssh&keyfile=/root/.ssh/id_ed25519&no_tty=1"
+    result = virsh("list", "--name", uri=f"qemu+ssh://alice@{HOST}:22/system?{query}")
+    assert set(result.stdout.decode().split()) == CAST
+
+
+def test_libvirt_sees_why_not():
+    result = virsh("list", uri=f"qemu+ssh://mallory@{HOST}/system?command=/usr/bin/virtgate-ssh")
+    assert result.rc != 0 and b"there is no virtual machine for you on this host" in result.stderr
+
+
+def test_libvirt_by_an_external_program(tmp_path):
+    """qemu+ext, whose program gets no arguments: the script of virtgate(1)."""
+    script = tmp_path / "connect"
+    script.write_text(client.recipe("#!/bin/sh").replace("alice@host.example.com", ALICE))
+    script.chmod(0o755)
+    result = virsh("list", "--name", uri=f"qemu+ext:///system?command={script}")
+    assert result.rc == 0 and set(result.stdout.decode().split()) == CAST
+
+
+@pytest.mark.skipif(bool(client.missing("virt-viewer", "Xvfb", "import")), reason="needs virt-viewer, Xvfb and import")
+def test_viewer_by_this_ssh(tmp_path):
+    """virt-viewer starts whatever is called ssh."""
+    (tmp_path / "ssh").symlink_to("/usr/bin/virtgate-ssh")
+    with gui.Desktop() as desktop:
+        desktop.env["PATH"] = f"{tmp_path}:{desktop.env['PATH']}"
+        for vm in ("nolisten", "spicevm"):
+            with desktop.start("virt-viewer", "-c", f"qemu+ssh://alice@{HOST}/system", vm) as viewer:
+                viewer.shows(rf"^{vm} \(1\)", vm)
+
+
+@pytest.mark.parametrize("words, rc, said", [
+    (["-L", "5900:127.0.0.1:5900", ALICE, "list"], 64, b"unknown option '-L'"),
+    (["-D", "1080", ALICE, "list"], 64, b"unknown option '-D'"),
+    (["-W", "127.0.0.1:5900", ALICE], 64, b"unknown option '-W'"),
+    (["-o", "ProxyCommand=id", ALICE, "list"], 64, b"unknown setting 'ProxyCommand=id'"),
+    ([ALICE], 64, b"expected a command behind the host"),
+    ([], 64, b"expected virtgate ssh"),
+    ([ALICE, "ls"], 64, b"unknown command 'ls'; try help"),
+])
+def test_ssh_refused(words, rc, said):
+    result = client.run("ssh", *words)
+    assert result.rc == rc and said in result.stderr and result.stdout == b""
+
+
+@pytest.mark.parametrize("words", [
+    ["-l", "alice", HOST], ["-lalice", "-p22", "--", HOST], ["-T", "-e", "none", "-o", "BatchMode=yes", ALICE],
+    ["-TqaxC", "-o", "StrictHostKeyChecking=no", ALICE, "--"], ["-i", "/root/.ssh/id_ed25519", ALICE],
+], ids=repr)
+def test_ssh_forms(words):
+    assert client.run("ssh", *words, "list").stdout == vgtest.ssh("alice", "list").stdout
+
+
+# --- completion -------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("words, expected", [
+    (["vi"], "view"), (["power", "s"], "shutdown start suspend"), (["list", "--w"], "--watch"), (["list", "--l"], ""),
+    (["view", "h", "vm", "--s"], "--screenshot --ssh"), (["-F", "x", "in"], "info"),
+    (["view", "h", "--listen", ""], "127.0.0.1:"), (["p"], "power probe proxy"),
+    (["probe", "h", "--other", "v", "--only", "x", "--other-p"], "--other-path --other-port"),
+], ids=repr)
+def test_bash_completion(words, expected):
+    """Nobody is asked for it, neither host nor person."""
+    script = ('. /usr/share/bash-completion/completions/virtgate; COMP_WORDS=(virtgate "$@"); COMP_CWORD=$#; _virtgate; '
+              'echo "${COMPREPLY[*]}"')
+    mark = vgtest.log_mark()
+    result = vgtest.run("bash", "-c", script, "bash", *words)
+    assert " ".join(sorted(result.stdout.decode().split())) == expected and result.stderr == b""
+    assert not vgtest.settled_log(mark, "sshd")
