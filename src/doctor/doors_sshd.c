@@ -400,7 +400,7 @@ void doors_sshd(struct doors *doors, const struct members *members)
             [SSHD_COMMAND] = door_add(doors, "sshd.command", "every login of theirs leads to " VG_SHELL_PATH),
             [SSHD_FORWARDING] = door_add(doors, "sshd.forwarding", "no forwarding of any kind, each named"),
             [SSHD_ENVIRONMENT] = door_add(doors, "sshd.environment", "no variable of the client's or user's gets in"),
-            [SSHD_SESSIONS] = door_add(doors, "sshd.sessions", "one session at a time, nothing exposed to it"),
+            [SSHD_SESSIONS] = door_add(doors, "sshd.sessions", "ten sessions on a login at most, nothing exposed to them"),
             [SSHD_PAM] = door_add(doors, "sshd.pam", "PAM is used, by the name of sshd"),
             [SSHD_KEYWORDS] = door_add(doors, "sshd.keywords", "sshd has no feature that this virtgate does not know"),
         },

@@ -32,7 +32,7 @@ static const struct {
     { "permittunnel", "no", SSHD_FORWARDING },
     { "permituserenvironment", "no", SSHD_ENVIRONMENT },
     { "acceptenv", "VIRTGATE_ACCEPTS_NO_VARIABLE", SSHD_ENVIRONMENT },
-    { "maxsessions", "1", SSHD_SESSIONS },
+    { "maxsessions", "10", SSHD_SESSIONS },
     { "exposeauthinfo", "no", SSHD_SESSIONS },
     { "usepam", "yes", SSHD_PAM },
     { "pamservicename", "sshd", SSHD_PAM },
@@ -116,13 +116,19 @@ static void fault(struct sshd_fault *faults, size_t *n, enum sshd_door door, con
     memcpy(new->value, setting->value, sizeof new->value);
 }
 
+/* Fewer sessions than the drop-in allows open nothing. */
+static bool is_stricter(const struct setting *setting)
+{
+    return strcmp(setting->keyword, "maxsessions") == 0 && isdigit((unsigned char)setting->value[0]) && !setting->value[1];
+}
+
 static void judge_setting(const struct setting *setting, bool seen[], struct sshd_fault *faults, size_t *n)
 {
     for (size_t i = 0; i < COUNT(wanted); i++) {
         if (strcmp(wanted[i].keyword, setting->keyword) != 0)
             continue;
         seen[i] = true;
-        if (strcmp(wanted[i].wanted, setting->value) != 0)
+        if (strcmp(wanted[i].wanted, setting->value) != 0 && !is_stricter(setting))
             fault(faults, n, wanted[i].door, setting, wanted[i].wanted);
         return;
     }

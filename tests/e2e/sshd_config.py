@@ -18,7 +18,7 @@ WANTED = {
     "permittty": ["yes"],
     "permituserrc": ["no"],
     "permituserenvironment": ["no"],
-    "maxsessions": ["1"],
+    "maxsessions": ["10"],
     "unusedconnectiontimeout": ["60"],
     "clientaliveinterval": ["30"],
     "clientalivecountmax": ["3"],
@@ -47,7 +47,7 @@ PermitUserEnvironment yes
 ForceCommand /bin/sh
 PermitTTY no
 PermitUserRC yes
-MaxSessions 10
+MaxSessions 40
 UnusedConnectionTimeout none
 ClientAliveInterval 0
 ClientAliveCountMax 9

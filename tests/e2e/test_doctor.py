@@ -291,9 +291,9 @@ def test_variables_are_not_emptied():
         yield
 
 
-@planted({"sshd.sessions"}, "maxsessions 10 for alice, expected 1")
+@planted({"sshd.sessions"}, "maxsessions 11 for alice, expected 10")
 def test_sessions():
-    with early("Match Group virtgate-users\n\tMaxSessions 10\nMatch all\n"):
+    with early("Match Group virtgate-users\n\tMaxSessions 11\nMatch all\n"):
         yield
 
 

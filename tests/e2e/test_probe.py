@@ -201,7 +201,7 @@ ONE_DOOR = {
     "x11": ([FORWARDING, "X11Forwarding yes"], "x11*"),
     "tun": ([FORWARDING, "PermitTunnel yes"], "tun.*"),
     "env": (["AcceptEnv LANG"], "env.lang"),
-    "sessions": (["MaxSessions 10"], "again.session"),
+    "sessions": (["MaxSessions 20"], "again.session"),
 }
 # Those that must be among them; the others of the family may not be there to be opened.
 SURELY = {"tcp": {"tcp.v4", "tcp.name", "tcp.port-1", "tcp.vnc-last"},

@@ -31,6 +31,7 @@ SECRET = "virtgate: no console for you on 'secret'\n".encode()
 NO_SHELL = b"virtgate: there is no shell here; expected a command such as list, display VM or console VM\n"
 RFB = b"RFB 003.008\n"
 PROHIBITED, UNKNOWN_TYPE = 1, 3
+SESSIONS = 10   # of the drop-in
 COOKIE = "0123456789abcdef0123456789abcdef"
 SUMS, SUM = "echo $((6*7))x", b"42x"
 
@@ -188,14 +189,17 @@ def matrix(client, target, place, gated):
     session.close()
 
     first = running(client) if gated else running(client, f"printf '{RFB.decode().strip()}\\n'; exec cat")
-    second = client.open("session")
-    found["second session"] = (isinstance(second, Channel), second if gated else None)
+    more = [client.open("session") for _ in range(SESSIONS)]
+    found["eleventh session"] = (isinstance(more[-1], Channel), more[-1] if gated else None)
     found["signal"] = (first.request("signal", text("TERM")), None)
     if gated:
         goes_on(first)
         first.close()
     else:
         assert first.wait().signal == "TERM"
+    for one in more:
+        if isinstance(one, Channel):
+            one.close()
     return found
 
 
@@ -244,6 +248,49 @@ def test_A35_1_as_debian_has_it(target, place, method):
         assert opened(matrix(client, target, place, True)) == set()
         still_served(client)
     assert target.visits == 0
+
+
+# --- sessions on one login ------------------------------------------------------------------------------------------------
+
+def test_A17_1_sessions_on_one_login(lab):
+    """The main file would allow forty."""
+    for user, command in (("alice", "display cards2"), ("carol", f"printf '{RFB.decode().strip()}\\n'; exec cat")):
+        with lab.client(user) as client:
+            sessions = [running(client, command) for _ in range(SESSIONS)]
+            more = client.open("session")
+            assert isinstance(more, Channel) == (user == "carol"), more
+            if user == "alice":
+                goes_on(sessions[0])
+                sessions[0].close()
+                # sshd counts a session until it has reaped the command.
+                wait_until(lambda: isinstance(client.open("session"), Channel), what="room for another")
+
+
+def test_A17_1_counted_by_account(lab):
+    """Not by login: what the first has open counts for the second."""
+    three = "[gate]\nmax-sessions = 3\n" + vgtest.ACL.read_text()
+    with vgtest.acl(three), lab.client("alice") as one, lab.client("alice") as two:
+        first, *_ = running(one), running(one), running(two)
+        for client in (one, two):
+            mark = log_mark()
+            done = client.run("display nolisten")
+            assert (done.status, done.stdout) == (75, b"") and done.stderr.startswith(b"virtgate: you have 3 sessions open"), done
+            refused, = records(mark, "refused ")
+            assert refused["reason"] == "max-sessions"
+        first.close()
+        wait_until(lambda: len(vgtest.open_sessions()) == 2, what="the end of the display")
+        running(two)
+
+
+def test_A17_1_one_of_two_ends(lab):
+    """A grant that is taken back ends the sessions that had it, on a login whose others go on."""
+    with lab.client("alice") as client, vgtest.acl("[user alice]\ndisplay = cards2, nolisten\n"):
+        lost, kept = running(client), running(client, "display nolisten")
+        with vgtest.acl("[user alice]\ndisplay = nolisten\n"):
+            done = lost.wait()
+            assert (done.status, done.stderr) == (77, b"virtgate: your access to this console has ended\n"), done
+            goes_on(kept)
+            assert client.run("display cards2").status == 77
 
 
 # --- channels and requests for which the server does not ask a client ------------------------------------------------

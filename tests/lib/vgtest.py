@@ -117,15 +117,10 @@ class Login:
         return ["-o", f"ControlPath={self.path}"]
 
     def run(self, *words, stdin=b"", timeout=60):
-        # sshd may not have seen the end of the command before; with MaxSessions 1 it then refuses this one.
-        while True:
-            result = ssh(self.user, *words, stdin=stdin, options=[*self._options(), "-o", "ProxyCommand=false"],
-                         timeout=timeout)
-            if b"Session open refused by peer" not in result.stderr:
-                return result
+        return ssh(self.user, *words, stdin=stdin, options=[*self._options(), "-o", "ProxyCommand=false"], timeout=timeout)
 
     def open(self, *words):
-        """To be ended by hang_up() or result(): until then there is no room for the next, which gets a login of its own."""
+        """To be ended by hang_up() or result()."""
         return ssh_open(self.user, *words, options=self._options())
 
     def close(self):

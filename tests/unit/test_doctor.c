@@ -47,7 +47,7 @@ static const char shipped[] =
     "gssapistrictacceptorcheck yes\nx11forwarding no\nx11uselocalhost yes\npermittty yes\npermituserrc no\n"
     "permituserenvironment no\nallowtcpforwarding no\nallowagentforwarding no\ndisableforwarding yes\n"
     "allowstreamlocalforwarding no\nstreamlocalbindunlink no\nexposeauthinfo no\nbanner none\n"
-    "forcecommand " VG_SHELL_PATH "\nchrootdirectory none\nauthorizedkeyscommand none\nmaxsessions 1\npermittunnel no\n"
+    "forcecommand " VG_SHELL_PATH "\nchrootdirectory none\nauthorizedkeyscommand none\nmaxsessions 10\npermittunnel no\n"
     "permitopen none\npermitlisten none\ngatewayports no\nhostbasedacceptedalgorithms ssh-ed25519\n"
     "acceptenv VIRTGATE_ACCEPTS_NO_VARIABLE\nsetenv SSH_ORIGINAL_COMMAND=\nsetenv LD_PRELOAD=\nsetenv LD_AUDIT=\n"
     "setenv LD_LIBRARY_PATH=\nsetenv BASH_ENV=\nsetenv ENV=\nsubsystem sftp /usr/lib/openssh/sftp-server\n";
@@ -112,7 +112,7 @@ static void each_setting_counts(void **state)
         { "setenv LD_PRELOAD=", "", SSHD_ENVIRONMENT },
         { "setenv LD_PRELOAD=", "setenv LD_PRELOAD=/x.so\n", SSHD_ENVIRONMENT },
         { "setenv ENV=", "setenv ENV=/x\n", SSHD_ENVIRONMENT },
-        { "maxsessions", "maxsessions 10\n", SSHD_SESSIONS },
+        { "maxsessions", "maxsessions 11\n", SSHD_SESSIONS },
         { "exposeauthinfo", "exposeauthinfo yes\n", SSHD_SESSIONS },
         { "usepam", "UsePAM no\n", SSHD_PAM },
         { NULL, "PAMServiceName other\n", SSHD_PAM },
