@@ -610,6 +610,28 @@ static void serve_who(struct connection *c)
     answer_listing(c, r, fd);
 }
 
+static struct connection *live_session(const struct broker *broker, const char *id)
+{
+    struct connection *c = broker->connections;
+
+    while (c && (c->state != LIVE || strcmp(c->id, id) != 0))
+        c = c->next;
+    return c;
+}
+
+static void serve_kick(struct connection *c)
+{
+    if (c->peer.uid != 0) {
+        refuse(c, EX_NOPERM, "kick asked for by another than root", "only root may end sessions");
+        return;
+    }
+    struct connection *found = live_session(c->broker, c->request.why);
+    if (found)
+        session_cut(found, EX_NOPERM, "kicked", "an administrator has ended this session");
+    send_reply(c, found ? REPLY_DONE : REPLY_REFUSED, found ? EX_OK : EX_UNAVAILABLE, found ? "" : "no session of this id runs");
+    connection_free(c);
+}
+
 static void serve_request(struct connection *c)
 {
     switch (c->request.kind) {
@@ -624,6 +646,9 @@ static void serve_request(struct connection *c)
         break;
     case REQUEST_WHO:
         serve_who(c);
+        break;
+    case REQUEST_KICK:
+        serve_kick(c);
         break;
     }
 }

@@ -28,6 +28,7 @@ int ctl_doctor(const struct ctl *ctl);
 int ctl_explain(const struct ctl *ctl);
 int ctl_explain_command(const struct ctl *ctl);
 int ctl_firewall(const struct ctl *ctl);
+int ctl_kick(const struct ctl *ctl);
 int ctl_reload(const struct ctl *ctl);
 int ctl_who(const struct ctl *ctl);
 int ctl_setup(const struct ctl *ctl);

@@ -21,6 +21,7 @@ static const struct {
       "                   [--config PATH] [--json]\n"
       "       virtgatectl explain --command STRING [--json]", "Cjgfauc", ctl_explain },
     { "firewall", "firewall on [--allow USER,@GROUP] [--ports PORTS] [--dry-run] | off | show", "Apn", ctl_firewall },
+    { "kick", "kick SESSION...", "", ctl_kick },
     { "reload", "reload [--json]", "j", ctl_reload },
     { "setup", "setup [--dry-run] [--undo]", "nU", ctl_setup },
     { "who", "who [--json]", "j", ctl_who },

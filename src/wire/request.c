@@ -160,6 +160,7 @@ int broker_decode_request(const unsigned char in[static REQUEST_WIRE_SIZE], stru
     case REQUEST_REFUSED:
     case REQUEST_RELOAD:
     case REQUEST_WHO:
+    case REQUEST_KICK:
         if (memcmp(command, &no_command, sizeof no_command) != 0)
             return -EPROTO;
         break;

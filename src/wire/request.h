@@ -15,6 +15,7 @@ enum request_kind {
     REQUEST_REFUSED,     /* the client's line was refused here already; said and why go to the log */
     REQUEST_RELOAD,      /* uid 0: read the ACL again */
     REQUEST_WHO,         /* uid 0: the sessions that run; answered by a listing */
+    REQUEST_KICK,        /* uid 0: the session whose id is in why ends */
 };
 
 struct request {

@@ -279,7 +279,8 @@ def test_D4_1_root_writes_to_somebody_elses_connection(account):
     name = account()
     for message, expected in ((display("cards2"), refused("cards2")),
                               (request(kind=wire.RELOAD), (NO, NOPERM, "only root may reload the ACL")),
-                              (request(kind=wire.WHO), (NO, NOPERM, "only root may see all sessions"))):
+                              (request(kind=wire.WHO), (NO, NOPERM, "only root may see all sessions")),
+                              (request(kind=wire.KICK), (NO, NOPERM, "only root may end sessions"))):
         mark = log_mark()
         with client(name) as (sock, _):
             assert tuple(ask_on(sock, message)[:3]) == expected     # this process is root's
@@ -946,6 +947,7 @@ ONE_WRONG = {
     "path by name": display("cards2", target=BY_NAME, path="/etc/passwd"), "why": display("cards2", why="x"),
     "command of a refusal": request(kind=wire.REFUSED, vm="cards2", target=BY_NAME),
     "command of a reload": request(kind=wire.RELOAD, command=LIST), "command of who": request(kind=wire.WHO, command=LIST),
+    "command of kick": request(kind=wire.KICK, command=LIST),
     "name unterminated": display("x" * 256), "name with a tail": display(b"cards2\0x"), "name with a blank": display("a b"),
     "name with a newline": display("cards2\n"), "name with ESC": display("\x1bc"), "name ..": display(".."),
     "name .": display("."), "name --help": display("--help"), "name uuid:": display("uuid:x"), "name ../x": display("../x"),
@@ -1019,6 +1021,41 @@ def test_who():
     refused_one = vgtest.run("setpriv", "--reuid=alice", "--regid=alice", "--init-groups", "virtgatectl", "who")
     assert (refused_one.rc, refused_one.stdout) == (NOPERM, b"") and b"only root may see all sessions" in refused_one.stderr
     assert who("now").rc == wire.USAGE
+
+
+def kick(*ids, user="root"):
+    return vgtest.run("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "virtgatectl", "kick", *ids)
+
+
+def running():
+    """Ids of sessions, by the machine; None: a connection to libvirt."""
+    return {session["vm"]: session["session"] for session in json.loads(who("--json").stdout)["sessions"]}
+
+
+def test_kick():
+    """Any kind of session, and that one alone; for root alone."""
+    mark = log_mark()
+    with contextlib.ExitStack() as stack:
+        opened = {vm: stack.enter_context(vgtest.ssh_open(*words)) for vm, words in {
+            "cards2": ("bob", "console", "cards2"), "nolisten": ("alice", "display", "nolisten"),
+            "sockvm": ("alice", "display", "sockvm"), None: ("alice", "virt-ssh-helper", "qemu:///system")}.items()}
+        ids = wait_until(lambda: len(found := running()) == 4 and found, what="4 sessions")
+        refused_one = kick(ids["nolisten"], user="alice")
+        assert refused_one.rc == NOPERM and b"only root may end sessions" in refused_one.stderr and running() == ids
+        for vm in ("nolisten", None, "cards2"):
+            assert kick(ids.pop(vm)) == (0, b"", b"")
+            result = opened[vm].result()
+            assert (result.rc, result.stderr) == (NOPERM, b"virtgate: an administrator has ended this session\n"), (vm, result)
+            wait_until(lambda: running() == ids, what=f"the end of {vm}")
+        # One that is not there saves no other.
+        assert kick("0" * 16, ids["sockvm"]) == (wire.UNAVAILABLE, b"", b"virtgate: no session of this id runs\n")
+        assert opened["sockvm"].result().rc == NOPERM
+    ends = [line for line in vgtest.settled_log(mark, " end ") if "reason=kicked" in line]
+    assert len(ends) == 4, ends
+    for words in ((), ("alice",), ("0" * 15,), ("0" * 17,), ("g" * 16,)):
+        assert kick(*words).rc == wire.USAGE
+    with vgtest.ssh_open("alice", "display", "nolisten") as screen:
+        Rfb(screen.talk)            # who may connect again, the ACL says
 
 
 def fuzz(path, seed, count):

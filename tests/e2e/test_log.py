@@ -126,6 +126,7 @@ REFUSALS = [     # request, further fields, reason
     (request(kind=wire.REFUSED, said="id", why="not a command"), {"command": "id", "status": "64"}, "not a command"),
     (request(kind=wire.RELOAD), {"status": "77"}, "reload asked for by another than root"),
     (request(kind=wire.WHO), {"status": "77"}, "who asked for by another than root"),
+    (request(kind=wire.KICK), {"status": "77"}, "kick asked for by another than root"),
 ]
 
 

@@ -32,7 +32,7 @@ REPLY_SIZE = 296
 GATE_GROUP = "virtgate-users"
 
 # request.h, command.h, reply.h, sysexits.h
-COMMAND, REFUSED, RELOAD, WHO = 1, 2, 3, 4
+COMMAND, REFUSED, RELOAD, WHO, KICK = 1, 2, 3, 4, 5
 HELP, VERSION, LIST, INFO, DISPLAY, CONSOLE, RPC = range(7)
 BY_NOTHING, BY_NAME, BY_UUID, BY_TCP, BY_SOCKET = range(5)
 STREAM, LISTING, DONE, NO, END = range(1, 6)

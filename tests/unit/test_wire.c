@@ -208,7 +208,7 @@ static void unsound_requests_are_refused(void **state)
 
     (void)state;
     REFUSED(bad.kind = 0);
-    REFUSED(bad.kind = REQUEST_WHO + 1);
+    REFUSED(bad.kind = REQUEST_KICK + 1);
     REFUSED(bad.kind = REQUEST_REFUSED);                 /* carries a command */
     REFUSED(bad.command.kind = COMMAND_HELP);            /* answered by the shell */
     REFUSED(bad.command.kind = COMMAND_RPC + 1);
