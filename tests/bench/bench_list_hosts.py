@@ -27,10 +27,10 @@ ASKED = "2"
 @contextlib.contextmanager
 def servers():
     """With the configuration that the machine's own has."""
+    mark = vgtest.log_mark()
     running = [subprocess.Popen(["/usr/sbin/sshd", "-D", "-o", f"Port={port}", "-o", "PidFile=none"]) for port in PORTS]
     try:
         for port in PORTS:
-            mark = 0
             vgtest.wait_for_log(mark, f"Server listening on 0.0.0.0 port {port}")
         yield
     finally:
