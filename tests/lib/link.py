@@ -25,6 +25,7 @@ TUN = "/dev/net/tun"
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454ca, 0x0001, 0x1000
 PACKET_MAX = 65536
 AT_ONCE = 64            # packets of one direction before the other is looked at
+PERFECT = {"delay": 0.0, "loss": 0.0, "rate": None, "silent": False, "last": None}
 QUEUE = 0.1             # seconds that a packet waits for a narrow cable; one that would wait longer is dropped
 
 
@@ -84,19 +85,29 @@ def open_tun(device):
 class Link:
     """A cable for the length of the block, between two ends: (namespace or None for this one, address, device). Its properties,
     which may be changed at any time: delay in seconds, of each direction; loss, a probability; rate in bits a second; silent:
-    nothing comes through, in neither direction, and nobody is told. A change of loss begins its sequence anew."""
+    nothing comes through, in neither direction, and nobody is told; last: it is silent after so many more packets. A change of
+    loss begins its sequence anew."""
 
     def __init__(self, one, two, **properties):
         self.ends = one, two
-        self.properties = properties
+        self.properties = {**PERFECT, **properties}
         self.process = None
 
     def set(self, **properties):
         """In force when this returns."""
         return self._ask(properties)
 
+    @contextlib.contextmanager
+    def being(self, **properties):
+        """Like that for the length of the block, then as in the beginning."""
+        self.set(**properties)
+        try:
+            yield
+        finally:
+            self.set(**self.properties)
+
     def counts(self):
-        """Packets so far, of both directions: carried, lost, dropped (no room), silenced."""
+        """Packets so far, of both directions: carried, lost, dropped (no room), silenced; and those under way."""
         return self._ask({})
 
     def _ask(self, properties):
@@ -142,7 +153,7 @@ class Direction:
                 return
             now = time.monotonic()
             begin = max(now, self.free) if properties["rate"] else now
-            if properties["silent"]:
+            if properties["silent"] or properties["last"] == 0:
                 self.counts["silenced"] += 1
             elif begin - now > QUEUE:
                 self.counts["dropped"] += 1
@@ -151,6 +162,8 @@ class Direction:
             else:
                 self.free = begin + (len(packet) * 8 / properties["rate"] if properties["rate"] else 0)
                 self.under_way.append((self.free + properties["delay"], packet))
+                if properties["last"] is not None:
+                    properties["last"] -= 1
 
     def deliver(self):
         while self.under_way and self.under_way[0][0] <= time.monotonic():
@@ -161,7 +174,7 @@ class Direction:
 
 
 def carry(one, two):
-    properties = {"delay": 0.0, "loss": 0.0, "rate": None, "silent": False}
+    properties = dict(PERFECT)
     counts = dict.fromkeys(("carried", "lost", "dropped", "silenced"), 0)
     directions = Direction(one, two, counts), Direction(two, one, counts)
     chances = {}
@@ -180,7 +193,7 @@ def carry(one, two):
                 counts["silenced"] += len(direction.under_way)
                 direction.under_way.clear()
         if line:
-            print(json.dumps(counts), flush=True)
+            print(json.dumps({**counts, "under way": sum(len(direction.under_way) for direction in directions)}), flush=True)
         return bool(line)
 
     begin_anew()
