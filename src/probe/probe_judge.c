@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define GATE "virtgate: "
+#define PROMPT "virtgate> "    /* on a terminal: what follows it on its line came before anything was typed there */
 #define CONNECTED "virtgate: connected"    /* what virtgate-shell says of a console that it opened, on a terminal */
 #define SHOWN 100   /* bytes of an answer in what was seen */
 
@@ -37,6 +38,8 @@ static const char *gate_line_in(const char *text, size_t len, size_t *ret_len)
 
         if (!stop)
             stop = end;
+        while ((size_t)(stop - at) > strlen(PROMPT) && memcmp(at, PROMPT, strlen(PROMPT)) == 0)
+            at += strlen(PROMPT);
         if ((size_t)(stop - at) > strlen(GATE) && memcmp(at, GATE, strlen(GATE)) == 0) {
             *ret_len = (size_t)(stop - at) - (stop[-1] == '\r');
             return at;
@@ -94,7 +97,10 @@ static bool judged_by_the_gates_word(const struct answer *answer, struct finding
     /* The gate's refusals end badly. */
     if (!line || (answer->ended && answer->status == 0))
         return false;
-    finding_set(finding, VERDICT_CLOSED, "exit %d, %.*s", answer->status, (int)len, line);
+    if (answer->ended)
+        finding_set(finding, VERDICT_CLOSED, "exit %d, %.*s", answer->status, (int)len, line);
+    else
+        finding_set(finding, VERDICT_CLOSED, "%.*s", (int)len, line);
     return true;
 }
 

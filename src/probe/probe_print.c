@@ -2,7 +2,6 @@
 #include "probe/probe_print.h"
 
 #include <string.h>
-#include <sysexits.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -38,7 +37,7 @@ void probe_print_json(FILE *out, const char *host, const struct results *results
 
     json_open(&json, NULL, '{');
     json_string(&json, "host", host);
-    json_bool(&json, "ok", results_status(results, against_open) == EX_OK);
+    json_bool(&json, "ok", results_status(results, against_open) == PROBE_WELL);
     print_counts(&json, results);
     json_open(&json, "doors", '[');
     for (size_t i = 0; i < results->n; i++) {

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 void finding_set(struct finding *finding, enum verdict verdict, const char *format, ...)
 {
@@ -63,12 +62,15 @@ size_t results_count(const struct results *results, enum verdict verdict)
 
 int results_status(const struct results *results, bool against_open)
 {
-    size_t bad = results_count(results, VERDICT_FAILS) + results_count(results, against_open ? VERDICT_CLOSED : VERDICT_OPEN);
+    size_t bad = results_count(results, against_open ? VERDICT_CLOSED : VERDICT_OPEN);
+    size_t fails = results_count(results, VERDICT_FAILS);
     size_t good = results_count(results, VERDICT_WORKS) + results_count(results, against_open ? VERDICT_OPEN : VERDICT_CLOSED);
 
     if (against_open)
         good += results_count(results, VERDICT_NOT_APPLICABLE);
     if (bad)
-        return EX_CONFIG;
-    return results->n && good == results->n ? EX_OK : EX_UNAVAILABLE;
+        return PROBE_OPEN;
+    if (!results->n || good + fails < results->n)
+        return PROBE_UNKNOWN;
+    return fails ? PROBE_FAILS : PROBE_WELL;
 }

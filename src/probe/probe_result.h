@@ -44,9 +44,17 @@ void results_free(struct results *results);
 const char *verdict_name(enum verdict verdict);
 size_t results_count(const struct results *results, enum verdict verdict);
 
-/* As one code of sysexits.h. Of a gate: EX_OK only if every door is closed (and what was expected works), EX_CONFIG if one
- * is open, else EX_UNAVAILABLE. Of a host that is meant to be open (against_open): EX_OK only if every door is open or not
- * applicable, EX_CONFIG if one is closed: the probe could not tell. No door at all is never EX_OK. */
+/* How a probe ends that came to its end: none of sysexits.h, whose codes say that there was none. */
+enum probe_status {
+    PROBE_WELL = 0,     /* every door is closed, and what was expected works */
+    PROBE_OPEN = 1,     /* one is open */
+    PROBE_UNKNOWN = 2,  /* none is open, and of one nothing is known */
+    PROBE_FAILS = 3,    /* all are closed, and what was expected does not work */
+};
+
+/* An enum probe_status, the first of OPEN, UNKNOWN and FAILS that fits. Of a host that is meant to be open (against_open):
+ * PROBE_WELL only if every door is open or not applicable, PROBE_OPEN if one is closed: the probe could not tell. No door at all
+ * is never PROBE_WELL. */
 int results_status(const struct results *results, bool against_open);
 
 #endif

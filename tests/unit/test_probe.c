@@ -35,28 +35,42 @@ static int status_of(const enum verdict *verdicts, size_t n, bool against_open)
 static void the_status_of_a_gate(void **state)
 {
     (void)state;
-    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_CLOSED), EX_OK);
-    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_WORKS), EX_OK);
-    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_UNKNOWN), EX_UNAVAILABLE);
-    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_UNKNOWN, VERDICT_OPEN), EX_CONFIG);
-    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_FAILS), EX_CONFIG);
+    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_CLOSED), PROBE_WELL);
+    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_WORKS), PROBE_WELL);
+    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_UNKNOWN), PROBE_UNKNOWN);
+    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_UNKNOWN, VERDICT_OPEN), PROBE_OPEN);
+    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_FAILS), PROBE_FAILS);
+    assert_int_equal(STATUS(false, VERDICT_FAILS, VERDICT_UNKNOWN), PROBE_UNKNOWN);
+    assert_int_equal(STATUS(false, VERDICT_FAILS, VERDICT_OPEN), PROBE_OPEN);
     /* Not applicable is never said of a gate; if it were, it would prove nothing. */
-    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_NOT_APPLICABLE), EX_UNAVAILABLE);
+    assert_int_equal(STATUS(false, VERDICT_CLOSED, VERDICT_NOT_APPLICABLE), PROBE_UNKNOWN);
 }
 
 static void the_status_of_an_open_host(void **state)
 {
     (void)state;
-    assert_int_equal(STATUS(true, VERDICT_OPEN, VERDICT_NOT_APPLICABLE), EX_OK);
-    assert_int_equal(STATUS(true, VERDICT_OPEN, VERDICT_CLOSED), EX_CONFIG);
-    assert_int_equal(STATUS(true, VERDICT_OPEN, VERDICT_UNKNOWN), EX_UNAVAILABLE);
+    assert_int_equal(STATUS(true, VERDICT_OPEN, VERDICT_NOT_APPLICABLE), PROBE_WELL);
+    assert_int_equal(STATUS(true, VERDICT_OPEN, VERDICT_CLOSED), PROBE_OPEN);
+    assert_int_equal(STATUS(true, VERDICT_OPEN, VERDICT_UNKNOWN), PROBE_UNKNOWN);
+}
+
+/* Whoever reads a status of a script knows whether there was a probe. */
+static void no_status_is_one_of_sysexits(void **state)
+{
+    (void)state;
+    assert_in_range(PROBE_FAILS, 1, EX__BASE - 1);
+    assert_in_range(PROBE_OPEN, 1, EX__BASE - 1);
+    assert_in_range(PROBE_UNKNOWN, 1, EX__BASE - 1);
+    assert_int_not_equal(PROBE_OPEN, PROBE_UNKNOWN);
+    assert_int_not_equal(PROBE_OPEN, PROBE_FAILS);
+    assert_int_not_equal(PROBE_UNKNOWN, PROBE_FAILS);
 }
 
 static void nothing_tried_is_not_well(void **state)
 {
     (void)state;
-    assert_int_equal(status_of(NULL, 0, false), EX_UNAVAILABLE);
-    assert_int_equal(status_of(NULL, 0, true), EX_UNAVAILABLE);
+    assert_int_equal(status_of(NULL, 0, false), PROBE_UNKNOWN);
+    assert_int_equal(status_of(NULL, 0, true), PROBE_UNKNOWN);
 }
 
 static void memory_that_is_short_is_told(void **state)
@@ -167,6 +181,7 @@ static void answers_of_a_command(void **state)
         { { .err = "virtgate: no\n", .status = 64, ENDED }, "42", VERDICT_CLOSED },
         { { .out = "virtgate: no\r\n", .status = 64, ENDED }, NULL, VERDICT_CLOSED },
         { { .out = "banner\r\nvirtgate: no\r\n", .status = 64, ENDED }, NULL, VERDICT_CLOSED },
+        { { .out = "echo $((6*7))\r\nvirtgate> virtgate: no\r\nvirtgate> ", .open = true, .status = -1 }, "42", VERDICT_CLOSED },
         { { .open = true, .refused = true }, NULL, VERDICT_CLOSED },
         { { .open = true, .lost = true }, NULL, VERDICT_CLOSED },
         { { .err = "/usr/bin/virtgate-shell: Argument list too long\n", .status = 1, ENDED }, "42", VERDICT_CLOSED },
@@ -348,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_status_of_a_gate),
         cmocka_unit_test(the_status_of_an_open_host),
+        cmocka_unit_test(no_status_is_one_of_sysexits),
         cmocka_unit_test(nothing_tried_is_not_well),
         cmocka_unit_test(memory_that_is_short_is_told),
         cmocka_unit_test(a_long_text_is_cut),
