@@ -30,7 +30,7 @@ static void read_first(struct probe *probe, const char *command, bool tty, struc
     /* On a terminal a line comes first, whichever it is. */
     probe_read_some(probe, channel, tty ? "\n" : NULL, tty ? probe->options->answer_ms : VNC_WAIT_MS, answer);
     if (!tty && answer->out_len == 0 && !answer->ended && !answer->lost) {
-        ssh_channel_write(channel, spice_link, sizeof spice_link);
+        probe_write(channel, spice_link, sizeof spice_link);
         probe_read_some(probe, channel, NULL, probe->options->answer_ms, answer);
     }
     ssh_channel_close(channel);
@@ -51,6 +51,19 @@ static void try_stream(struct probe *probe, const struct door *door, struct find
     free(command);
 }
 
+/* Is the name among what came, as a word and not as a part of another? */
+static bool names(const struct answer *answer, const char *name)
+{
+    static const char ends[] = " \t\r\n\"";
+    const char *end = answer->out + answer->out_len;
+    size_t len = strlen(name);
+
+    for (const char *at = answer->out; (at = memmem(at, (size_t)(end - at), name, len)); at++)
+        if ((at == answer->out || strchr(ends, at[-1])) && strchr(ends, at[len]))
+            return true;
+    return false;
+}
+
 /* The other machine must not be named to who did not name it. */
 static void try_list(struct probe *probe, const struct door *door, struct finding *finding)
 {
@@ -60,12 +73,14 @@ static void try_list(struct probe *probe, const struct door *door, struct findin
     if (!name)
         return;
     probe_exec(probe, door->text, false, NULL, NULL, &answer);
-    if (answer.ended && answer.status == 0 && !answer_holds(&answer, name))
-        finding_set(finding, VERDICT_CLOSED, "'%s' is not in it", name);
-    else if (answer.ended && answer.status == 0)
-        finding_set(finding, VERDICT_OPEN, "'%s' is in it", name);
-    else
+    if (!answer.ended || answer.status != 0)
         judge_answer(&answer, NULL, finding);
+    else if (names(&answer, name))
+        finding_set(finding, VERDICT_OPEN, "'%s' is in it", name);
+    else if (answer.out_len == ANSWER_SIZE - 1)
+        finding_set(finding, VERDICT_UNKNOWN, "the list is too long to be read");
+    else
+        finding_set(finding, VERDICT_CLOSED, "'%s' is not in it", name);
     free(name);
 }
 
@@ -95,8 +110,10 @@ static bool answers(struct probe *probe, const char *verb, bool tty, struct find
     char command[512];
     struct finding judged;
 
-    if ((size_t)snprintf(command, sizeof command, "%s %s", verb, probe->options->expect) >= sizeof command)
+    if ((size_t)snprintf(command, sizeof command, "%s %s", verb, probe->options->expect) >= sizeof command) {
+        finding_set(finding, VERDICT_FAILS, "the name is too long");
         return false;
+    }
     read_first(probe, command, tty, &answer);
     judge_stream(&answer, &judged);
     if (judged.verdict == VERDICT_OPEN)

@@ -72,8 +72,8 @@ static void try_socket(struct probe *probe, const struct door *door, struct find
 
 /* --- ssh(1)'s ------------------------------------------------------------------------------------------------------ */
 
-/* A channel of that type with those bytes; what opens is closed. */
-static void try_raw(struct probe *probe, const char *type, struct bytes *more, enum asked asked, struct finding *finding)
+/* A channel of that type with those bytes; what opens is closed. The reason of a refusal, else 0. */
+static uint32_t try_raw(struct probe *probe, const char *type, struct bytes *more, enum asked asked, struct finding *finding)
 {
     struct raw_channel channel;
     enum raw_reply reply;
@@ -92,6 +92,7 @@ static void try_raw(struct probe *probe, const char *type, struct bytes *more, e
         }
     }
     bytes_free(more);
+    return reason;
 }
 
 /* text and more, with a NUL between them. */
@@ -126,30 +127,39 @@ static void try_socket_with_nul(struct probe *probe, const struct door *door, st
     try_raw(probe, "direct-streamlocal@openssh.com", &more, ASKED_OTHER, finding);
 }
 
-/* sshd says in a debug message whether it will not, or would and cannot. */
+/* sshd refuses in the same words what it will not, and what it would and cannot for want of a device. Which of both it is, it
+ * says in a debug message. */
 #define TUN_REJECTED "Server has rejected tunnel device forwarding"
 #define TUN_FAILED "Failed to open the tunnel device"
+#define TUN_NO_MODE "Unsupported tunnel device mode"
 
 static void try_tun(struct probe *probe, const struct door *door, struct finding *finding)
 {
     struct bytes more = { 0 };
+    uint32_t reason;
 
     /* On a login of its own: what is heard is about this request. */
     raw_close(probe->raw);
     probe->raw = NULL;
     bytes_u32(&more, (uint32_t)door->number);
-    bytes_u32(&more, 0x7fffffff);   /* any unit */
-    try_raw(probe, "tun@openssh.com", &more, ASKED_OTHER, finding);
-    if (finding->verdict != VERDICT_CLOSED)
+    bytes_u32(&more, (uint32_t)door->number2);
+    reason = try_raw(probe, "tun@openssh.com", &more, ASKED_OTHER, finding);
+    if (reason != OPEN_CONNECT_FAILED)
         return;
     if (raw_heard(probe, TUN_FAILED))
         finding_set(finding, VERDICT_OPEN, "sshd tried: " TUN_FAILED);
     else if (raw_heard(probe, TUN_REJECTED))
         finding_set(finding, VERDICT_CLOSED, TUN_REJECTED);
+    else if (raw_heard(probe, TUN_NO_MODE))
+        finding_set(finding, VERDICT_CLOSED, TUN_NO_MODE);
+    else
+        finding_set(finding, VERDICT_UNKNOWN, "refused, and the host does not tell whether it will not or cannot");
 }
 
 /* --- the doors ----------------------------------------------------------------------------------------------------- */
 
+/* A device that exists is asked for by its number: one that an administrator made for the account. */
+#define ANY_UNIT 0x7fffffff
 #define BAD_PORT "sshd itself takes no such port"
 #define NO_V6 "a host without IPv6 has no such address"
 #define NO_NUL "sshd itself takes no NUL in a name"
@@ -161,6 +171,9 @@ static const struct door doors[] = {
     { .id = "tcp.v6-mapped", .tried = "direct-tcpip to [::ffff:127.0.0.1]:22", .try = try_tcp, .text = "::ffff:127.0.0.1",
       .number = 22 },
     { .id = "tcp.name", .tried = "direct-tcpip to localhost:22", .try = try_tcp, .text = "localhost", .number = 22 },
+    { .id = "tcp.name-case", .tried = "direct-tcpip to LocalHost:22", .try = try_tcp, .text = "LocalHost", .number = 22 },
+    { .id = "tcp.second", .tried = "direct-tcpip to 127.0.0.2:22", .try = try_tcp, .text = "127.0.0.2", .number = 22 },
+    { .id = "tcp.v6-any", .tried = "direct-tcpip to [::]:22", .try = try_tcp, .text = "::", .number = 22, .never = NO_V6 },
     { .id = "tcp.any", .tried = "direct-tcpip to 0.0.0.0:22", .try = try_tcp, .text = "0.0.0.0", .number = 22 },
     { .id = "tcp.short", .tried = "direct-tcpip to 127.1:22", .try = try_tcp, .text = "127.1", .number = 22 },
     { .id = "tcp.decimal", .tried = "direct-tcpip to 2130706433:22", .try = try_tcp, .text = "2130706433", .number = 22 },
@@ -203,8 +216,22 @@ static const struct door doors[] = {
       .text = "/run/libvirt/virtqemud-admin-sock", .never = MAY_BE_ABSENT },
     { .id = "socket.virtlogd", .tried = "direct-streamlocal to /run/libvirt/virtlogd-sock", .try = try_socket,
       .text = "/run/libvirt/virtlogd-sock", .never = MAY_BE_ABSENT },
+    { .id = "socket.libvirt-admin", .tried = "direct-streamlocal to /run/libvirt/libvirt-admin-sock", .try = try_socket,
+      .text = "/run/libvirt/libvirt-admin-sock", .never = MAY_BE_ABSENT },
+    { .id = "socket.virtlogd-admin", .tried = "direct-streamlocal to /run/libvirt/virtlogd-admin-sock", .try = try_socket,
+      .text = "/run/libvirt/virtlogd-admin-sock", .never = MAY_BE_ABSENT },
+    { .id = "socket.virtlockd", .tried = "direct-streamlocal to /run/libvirt/virtlockd-sock", .try = try_socket,
+      .text = "/run/libvirt/virtlockd-sock", .never = MAY_BE_ABSENT },
+    { .id = "socket.virtnetworkd", .tried = "direct-streamlocal to /run/libvirt/virtnetworkd-sock", .try = try_socket,
+      .text = "/run/libvirt/virtnetworkd-sock", .never = MAY_BE_ABSENT },
+    { .id = "socket.virtstoraged", .tried = "direct-streamlocal to /run/libvirt/virtstoraged-sock", .try = try_socket,
+      .text = "/run/libvirt/virtstoraged-sock", .never = MAY_BE_ABSENT },
+    { .id = "socket.virtsecretd", .tried = "direct-streamlocal to /run/libvirt/virtsecretd-sock", .try = try_socket,
+      .text = "/run/libvirt/virtsecretd-sock", .never = MAY_BE_ABSENT },
     { .id = "socket.dbus", .tried = "direct-streamlocal to /run/dbus/system_bus_socket", .try = try_socket,
       .text = "/run/dbus/system_bus_socket" },
+    { .id = "socket.dbus-var", .tried = "direct-streamlocal to /var/run/dbus/system_bus_socket", .try = try_socket,
+      .text = "/var/run/dbus/system_bus_socket", .never = MAY_BE_ABSENT },
     { .id = "socket.dots", .tried = "direct-streamlocal to /run/virtgate/../dbus/system_bus_socket", .try = try_socket,
       .text = "/run/virtgate/../dbus/system_bus_socket", .never = MAY_BE_ABSENT },
     { .id = "socket.systemd", .tried = "direct-streamlocal to /run/systemd/private", .try = try_socket,
@@ -215,6 +242,10 @@ static const struct door doors[] = {
       .never = MAY_BE_ABSENT },
     { .id = "socket.broker", .tried = "direct-streamlocal to /run/virtgate/broker.sock", .try = try_socket,
       .text = "/run/virtgate/broker.sock", .never = MAY_BE_ABSENT },
+    { .id = "socket.broker-dots", .tried = "direct-streamlocal to /run/virtgate/../virtgate/broker.sock", .try = try_socket,
+      .text = "/run/virtgate/../virtgate/broker.sock", .never = MAY_BE_ABSENT },
+    { .id = "socket.broker-var", .tried = "direct-streamlocal to /var/run/virtgate/broker.sock", .try = try_socket,
+      .text = "/var/run/virtgate/broker.sock", .never = MAY_BE_ABSENT },
     { .id = "socket.display", .tried = "direct-streamlocal to /run/virtgate/display/%u/0", .try = try_socket,
       .text = "/run/virtgate/display/%u/0", .never = MAY_BE_ABSENT },
     { .id = "socket.other-machine", .tried = "direct-streamlocal to %s, the other machine's display", .try = try_socket,
@@ -226,8 +257,12 @@ static const struct door doors[] = {
     { .id = "socket.nul", .tried = "direct-streamlocal to /run/dbus/system_bus_socket<NUL>x", .try = try_socket_with_nul,
       .text = "/run/dbus/system_bus_socket", .more = "x", .never = NO_NUL },
 
-    { .id = "tun.point-to-point", .tried = "tun@openssh.com, layer 3", .try = try_tun, .number = 1 },
-    { .id = "tun.ethernet", .tried = "tun@openssh.com, layer 2", .try = try_tun, .number = 2 },
+    { .id = "tun.point-to-point", .tried = "tun@openssh.com, layer 3", .try = try_tun, .number = 1, .number2 = ANY_UNIT },
+    { .id = "tun.ethernet", .tried = "tun@openssh.com, layer 2", .try = try_tun, .number = 2, .number2 = ANY_UNIT },
+    { .id = "tun.first", .tried = "tun@openssh.com, layer 3, tun0", .try = try_tun, .number = 1 },
+    { .id = "tun.first-ethernet", .tried = "tun@openssh.com, layer 2, tap0", .try = try_tun, .number = 2 },
+    { .id = "tun.both", .tried = "tun@openssh.com, layers 2 and 3", .try = try_tun, .number = 3, .number2 = ANY_UNIT,
+      .never = "sshd itself takes no such mode" },
 };
 
 const struct family family_forward = FAMILY(doors);

@@ -2,7 +2,7 @@
 /* Listening sockets on the host: tcpip-forward, streamlocal-forward. What was granted is taken back at once. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/random.h>
 
 #include "probe/probe.h"
 #include "probe/probe_raw.h"
@@ -31,11 +31,13 @@ static void try_listen(struct probe *probe, const struct door *door, struct find
 /* The name is nobody else's: sshd may have been told to remove what lies there. */
 static void try_listen_socket(struct probe *probe, const struct door *door, struct finding *finding)
 {
-    char path[128], name[32];
+    char path[128];
     enum raw_reply reply;
+    uint64_t name;
 
-    snprintf(name, sizeof name, "%lx%lx", (unsigned long)getpid(), (unsigned long)random());
-    snprintf(path, sizeof path, "%s%s", door->text, name);
+    if (getrandom(&name, sizeof name, 0) != sizeof name)
+        return;
+    snprintf(path, sizeof path, "%s%016llx", door->text, (unsigned long long)name);
     if (!raw_login(probe, finding))
         return;
     reply = raw_listen_socket(probe, path);

@@ -47,21 +47,10 @@ static void try_env(struct probe *probe, const struct door *door, struct finding
         judge_request(probe, channel, ssh_channel_request_env(channel, door->text, door->more), &answer, finding);
 }
 
-static char *many(char letter, size_t n)
-{
-    char *text = malloc(n + 1);
-
-    if (!text)
-        return NULL;
-    memset(text, letter, n);
-    text[n] = '\0';
-    return text;
-}
-
 /* A name of door->number bytes, or a value of door->number2. */
 static void try_long_env(struct probe *probe, const struct door *door, struct finding *finding)
 {
-    char *name = many('L', door->number ? (size_t)door->number : 4), *value = many('v', (size_t)door->number2);
+    char *name = probe_many('L', door->number ? (size_t)door->number : 4), *value = probe_many('v', (size_t)door->number2);
     struct door full = *door;
 
     full.text = name;
@@ -136,9 +125,40 @@ static void try_pty(struct probe *probe, const struct door *door, struct finding
     judge_answer(&answer, SUM_DONE, finding);
 }
 
+/* door->more, of door->number bytes, for the terminal's modes; then as above. */
+static void try_modes(struct probe *probe, const struct door *door, struct finding *finding)
+{
+    struct bytes pty = { 0 }, command = { 0 };
+    struct raw_channel channel;
+    enum raw_reply reply;
+
+    if (!raw_session_to_ask_in(probe, &channel, &reply, finding))
+        return;
+    bytes_string(&pty, door->text, (size_t)door->number2);
+    for (int i = 0; i < 4; i++)
+        bytes_u32(&pty, 0);
+    bytes_string(&pty, door->more, (size_t)door->number);
+    bytes_text(&command, "echo probe-$((6*7))");
+    if (reply == RAW_YES)
+        reply = raw_request(probe, &channel, "pty-req", &pty);
+    if (reply == RAW_YES)
+        reply = raw_request(probe, &channel, "exec", &command);
+    if (reply == RAW_YES || reply == RAW_NO) {
+        channel.answer.refused = reply == RAW_NO;
+        if (reply == RAW_YES)
+            raw_read(probe, &channel, NULL, SUM_DONE);
+        judge_answer(&channel.answer, SUM_DONE, finding);
+        raw_close_channel(probe, &channel);
+    } else {
+        raw_judge_silence(reply, finding);
+    }
+    bytes_free(&pty);
+    bytes_free(&command);
+}
+
 static void try_long_term(struct probe *probe, const struct door *door, struct finding *finding)
 {
-    char *term = many('t', (size_t)door->number);
+    char *term = probe_many('t', (size_t)door->number);
     struct door full = *door;
 
     full.text = term;
@@ -160,7 +180,7 @@ static void try_shell(struct probe *probe, const struct door *door, struct findi
         || !probe_granted(probe, ssh_channel_request_shell(channel), &answer)) {
         ssh_channel_free(channel);
     } else {
-        ssh_channel_write(channel, door->text, (uint32_t)strlen(door->text));
+        probe_write(channel, door->text, strlen(door->text));
         /* A terminal's end of file is a key. */
         if (!door->number)
             ssh_channel_send_eof(channel);
@@ -186,7 +206,7 @@ static void try_subsystem(struct probe *probe, const struct door *door, struct f
 {
     struct answer answer = ANSWER_NONE;
     ssh_channel channel = channel_for(probe, &answer, finding);
-    char *name = door->number ? many('s', (size_t)door->number) : NULL;
+    char *name = door->number ? probe_many('s', (size_t)door->number) : NULL;
 
     if (!channel) {
         free(name);
@@ -195,7 +215,7 @@ static void try_subsystem(struct probe *probe, const struct door *door, struct f
     if (!probe_granted(probe, ssh_channel_request_subsystem(channel, name ? name : door->text), &answer)) {
         ssh_channel_free(channel);
     } else {
-        ssh_channel_write(channel, sftp_init, sizeof sftp_init - 1);
+        probe_write(channel, sftp_init, sizeof sftp_init - 1);
         /* No end of input: sftp-server may see that before it has answered, and go. */
         answer.enough = 4;
         probe_read(probe, channel, NULL, &answer);
@@ -212,9 +232,17 @@ static void try_subsystem(struct probe *probe, const struct door *door, struct f
 #define NO_NUL "sshd itself takes no NUL in a name"
 #define NO_SUCH_SUBSYSTEM "only a subsystem that its configuration names"
 #define ENV(name_, id_, value_) { .id = "env." id_, .tried = "env " name_, .try = try_env, .text = name_, .more = value_ }
+#define MODES(id_, tried_, term_, modes_, never_) \
+    { .id = "pty." id_, .tried = "a command on a terminal " tried_, .try = try_modes, .text = term_, \
+      .number2 = sizeof term_ - 1, .more = modes_, .number = sizeof modes_ - 1, .never = never_ }
 #define PTY(id_, tried_, term_, cols_, rows_) \
     { .id = "pty." id_, .tried = "a command on a terminal " tried_, .try = try_pty, .text = term_, .number = cols_, \
       .number2 = rows_ }
+
+/* Interrupt, end of file, flow control, signals by keys, lines by the terminal, echo, newlines: off. And the end of the list. */
+#define OFF(mode) mode "\0\0\0\0"
+#define EACH_MODE OFF("\1") OFF("\2") OFF("\3") OFF("\4") OFF("\5") OFF("\12") OFF("\44") OFF("\46") OFF("\62") OFF("\63") \
+    OFF("\65") OFF("\106") OFF("\110") "\0"
 
 static const struct door doors[] = {
     { .id = "x11", .tried = "x11-req", .try = try_x11, .text = "MIT-MAGIC-COOKIE-1", .more = COOKIE },
@@ -261,6 +289,11 @@ static const struct door doors[] = {
     PTY("size-1", "of 1 column and row", "xterm", 1, 1),
     PTY("size-65535", "of 65535 columns and rows", "xterm", 65535, 65535),
     PTY("size-minus-1", "of 4294967295 columns and rows", "xterm", -1, -1),
+
+    MODES("modes-unknown", "with modes that nobody knows", "xterm", "\xc8\1\2\3\4\5\6\7", NULL),
+    MODES("modes-none", "with each mode and key set to nothing", "xterm", EACH_MODE, NULL),
+    MODES("modes-cut", "with half a mode", "xterm", "\1\0", "sshd itself takes no half of one"),
+    MODES("term-nul", "called xterm<NUL>x", "xterm\0x", "", NO_NUL),
 
     { .id = "shell", .tried = "shell", .try = try_shell, .text = SUM },
     { .id = "shell.tty", .tried = "shell on a terminal", .try = try_shell, .text = "echo probe-$((6*7))\rexit\r", .number = 1 },

@@ -51,7 +51,7 @@ static void try_nul(struct probe *probe, const struct door *door, struct finding
     } else {
         channel.answer.refused = reply == RAW_NO;
         if (reply == RAW_YES)
-            raw_read(probe, &channel, SUM_DONE);
+            raw_read(probe, &channel, NULL, SUM_DONE);
         judge_answer(&channel.answer, SUM_DONE, finding);
         raw_close_channel(probe, &channel);
     }

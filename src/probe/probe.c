@@ -55,6 +55,17 @@ char *probe_fill_in(const struct probe *probe, const char *text, struct finding 
     return out;
 }
 
+char *probe_many(char letter, size_t n)
+{
+    char *text = malloc(n + 1);
+
+    if (!text)
+        return NULL;
+    memset(text, letter, n);
+    text[n] = '\0';
+    return text;
+}
+
 /* For the eye. A command stands for itself. */
 static char *what_is_tried(const struct probe *probe, const struct door *door)
 {
@@ -64,9 +75,20 @@ static char *what_is_tried(const struct probe *probe, const struct door *door)
     return filled ? filled : strdup(door->tried ? door->tried : door->text);
 }
 
-static bool is_wanted(const struct probe_options *options, const char *id)
+static bool fits(const char *only, const char *id)
 {
-    return !options->only || fnmatch(options->only, id, FNM_EXTMATCH) == 0;
+    return !only || fnmatch(only, id, FNM_EXTMATCH) == 0;
+}
+
+#define EXPECT "expect"
+
+bool probe_has(const char *only)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        for (size_t j = 0; j < families[i]->n; j++)
+            if (fits(only, families[i]->doors[j].id))
+                return true;
+    return fits(only, EXPECT);
 }
 
 static int tell(const struct probe *probe, struct results *results, const char *id, char *tried, struct finding *finding)
@@ -78,27 +100,75 @@ static int tell(const struct probe *probe, struct results *results, const char *
     return r;
 }
 
-/* The network may have ended the connection as well. */
-static void check_that_host_is_there(struct probe *probe, struct finding *finding)
+bool probe_is_over(const struct probe *probe)
 {
+    return (probe->options->stop && *probe->options->stop) || io_monotonic_ms() > probe->end;
+}
+
+/* Why nothing is tried any more; NULL: it goes on. */
+static const char *reason_to_end(const struct probe *probe)
+{
+    if (probe->options->stop && *probe->options->stop)
+        return "interrupted";
+    if (io_monotonic_ms() > probe->end)
+        return "the time is up";
+    return probe->gone[0] ? probe->gone : NULL;
+}
+
+static void try_once(struct probe *probe, const struct door *door, struct finding *finding)
+{
+    finding_set(finding, VERDICT_UNKNOWN, "not tried: this computer is short of memory");
+    probe_watch(probe, PROBE_ANSWERS_MAX);
+    door->try(probe, door, finding);
+    probe_watch(probe, 0);
+    if (!probe_watch_ended())
+        return;
+    probe_drop_session(probe);
+    if (finding->verdict != VERDICT_OPEN)
+        finding_set(finding, VERDICT_UNKNOWN, "no answer in time");
+}
+
+/* Is there another login, and a session in it? A host that ends everything tells nothing of one door. */
+static bool is_host_there(struct probe *probe, struct finding *finding)
+{
+    struct answer answer = ANSWER_NONE;
     struct finding again;
+    ssh_channel channel;
 
     probe_drop_session(probe);
-    if (!probe_session(probe, &again))
+    if (!probe_session(probe, &again)) {
         finding_set(finding, VERDICT_UNKNOWN, "the connection ended, and there is no new login: %.150s", again.seen);
+        return false;
+    }
+    channel = probe_channel(probe, &answer);
+    if (!channel) {
+        finding_set(finding, VERDICT_UNKNOWN, "the host ends every connection, whatever is tried");
+        return false;
+    }
+    ssh_channel_free(channel);
+    probe_drop_session(probe);
+    return true;
+}
+
+static bool is_lost(const struct finding *finding)
+{
+    return finding->verdict == VERDICT_CLOSED && strcmp(finding->seen, SEEN_LOST) == 0;
 }
 
 static void try_door(struct probe *probe, const struct door *door, struct finding *finding)
 {
-    finding_set(finding, VERDICT_UNKNOWN, "not tried");
-    if (probe->options->stop && *probe->options->stop)
-        finding_set(finding, VERDICT_UNKNOWN, "not tried: interrupted");
-    else if (io_monotonic_ms() > probe->end)
-        finding_set(finding, VERDICT_UNKNOWN, "not tried: the time is up");
-    else
-        door->try(probe, door, finding);
-    if (finding->verdict == VERDICT_CLOSED && strcmp(finding->seen, SEEN_LOST) == 0)
-        check_that_host_is_there(probe, finding);
+    const char *why = reason_to_end(probe);
+
+    if (why) {
+        finding_set(finding, VERDICT_UNKNOWN, "not tried: %.200s", why);
+        return;
+    }
+    try_once(probe, door, finding);
+    /* The network may have ended the connection as well. The host does it again. */
+    if (is_lost(finding) && is_host_there(probe, finding))
+        try_once(probe, door, finding);
+    if (is_lost(finding))
+        is_host_there(probe, finding);
     if (probe->options->against_open && finding->verdict == VERDICT_CLOSED && door->never) {
         struct finding closed = *finding;
 
@@ -113,7 +183,7 @@ static int try_family(struct probe *probe, const struct family *family, struct r
         struct finding finding;
         int r;
 
-        if (!is_wanted(probe->options, door->id))
+        if (!fits(probe->options->only, door->id))
             continue;
         try_door(probe, door, &finding);
         r = tell(probe, results, door->id, what_is_tried(probe, door), &finding);
@@ -123,6 +193,16 @@ static int try_family(struct probe *probe, const struct family *family, struct r
     return 0;
 }
 
+static void expect(struct probe *probe, struct finding *finding)
+{
+    finding_set(finding, VERDICT_UNKNOWN, "not tried");
+    probe_watch(probe, PROBE_ANSWERS_MAX);
+    probe_expect(probe, finding);
+    probe_watch(probe, 0);
+    if (probe_watch_ended() && finding->verdict != VERDICT_WORKS)
+        finding_set(finding, VERDICT_UNKNOWN, "no answer in time");
+}
+
 static int try_all(struct probe *probe, struct results *results)
 {
     struct finding finding;
@@ -130,12 +210,13 @@ static int try_all(struct probe *probe, struct results *results)
 
     for (size_t i = 0; i < sizeof families / sizeof *families && r == 0; i++)
         r = try_family(probe, families[i], results);
-    if (r < 0 || !probe->options->expect || !is_wanted(probe->options, "expect"))
+    if (r < 0 || !probe->options->expect || !fits(probe->options->only, EXPECT))
         return r;
-    finding_set(&finding, VERDICT_UNKNOWN, "not tried");
-    if (!probe->options->stop || !*probe->options->stop)
-        probe_expect(probe, &finding);
-    return tell(probe, results, "expect", strdup(probe->options->expect), &finding);
+    if (reason_to_end(probe))
+        finding_set(&finding, VERDICT_UNKNOWN, "not tried: %.200s", reason_to_end(probe));
+    else
+        expect(probe, &finding);
+    return tell(probe, results, EXPECT, strdup(probe->options->expect), &finding);
 }
 
 int probe_run(const struct probe_options *options, struct results *results, char why[static WHY_SIZE])
@@ -145,6 +226,7 @@ int probe_run(const struct probe_options *options, struct results *results, char
 
     if (status == 0 && try_all(&probe, results) < 0)
         status = why_say(why, EX_OSERR, "this computer is short of memory; try again");
+    probe_watch(&probe, 0);
     raw_close(probe.raw);
     probe_drop_session(&probe);
     return status;

@@ -51,6 +51,9 @@ struct probe {
     struct raw *raw;         /* ssh's, likewise */
     bool is_stuck;           /* libssh's login gives no answers any more: the next door gets another */
     int64_t last_login, end;
+    char gone[WHY_SIZE];     /* why there is no login any more: nothing is tried from then on; "" */
+    char no_raw[PROBE_SEEN_SIZE];  /* why ssh(1) gets none, after so many tries */
+    unsigned raw_failed;
 };
 
 struct door {
@@ -73,6 +76,9 @@ struct family {
 extern const struct family family_forward, family_listen, family_session, family_channel, family_commands, family_size,
     family_rpc, family_display;
 
+/* Is there a door whose name the pattern fits? */
+bool probe_has(const char *only);
+
 /* Tries them all. 0; or a status of sysexits.h and why: there is no login at all, or no memory. */
 int probe_run(const struct probe_options *options, struct results *results, char why[static WHY_SIZE]);
 
@@ -84,14 +90,30 @@ void probe_expect(struct probe *probe, struct finding *finding);
 /* Keeps the pause between logins. */
 void probe_pause(struct probe *probe);
 
+/* Is a signal there, or the time up? */
+bool probe_is_over(const struct probe *probe);
+
+/* No door takes as many answers one after another. */
+#define PROBE_ANSWERS_MAX 10
+
+/* From here on so many answers' time may pass before the connection is ended under libssh, which waits for some of them (of a
+ * global request, for room to write) without end. 0: no more. */
+void probe_watch(struct probe *probe, int answers);
+
+/* Has the connection been ended so, since the last time that this was asked? */
+bool probe_watch_ended(void);
+
 /* probe->session is logged in afterwards. 0; or a status of sysexits.h and why. */
 int probe_connect(struct probe *probe, char why[static WHY_SIZE]);
 
-/* probe->session, logged in; NULL with the finding set to unknown. */
+/* probe->session, logged in, with a few tries if the host is out of reach; NULL with the finding set to unknown. */
 ssh_session probe_session(struct probe *probe, struct finding *finding);
 
 /* For who cannot know what is left of the login. */
 void probe_drop_session(struct probe *probe);
+
+/* Sends it in a session. A host that leaves no room for it gets nothing. */
+void probe_write(ssh_channel channel, const void *data, size_t len);
 
 /* A session channel. sshd may not have seen the end of the one before yet, of which the gate permits one: asked again for a
  * while. NULL with answer->why or lost set. */
@@ -110,6 +132,9 @@ bool probe_granted(struct probe *probe, int r, struct answer *answer);
 
 /* Runs a command, on a terminal if wanted. */
 void probe_exec(struct probe *probe, const char *command, bool tty, const char *input, const char *proof, struct answer *answer);
+
+/* So many of that letter. NULL: no memory. The caller's to free. */
+char *probe_many(char letter, size_t n);
 
 /* text with %n, %u, %p and %s replaced by what is known of the other machine, %r by nothing if it runs; %% is
  * %. NULL with the finding set to unknown if that was not told. The caller's to free. */

@@ -98,12 +98,13 @@ void raw_close(struct raw *raw)
     free(raw);
 }
 
-/* As a master that keeps to its socket. Nobody is asked: libssh's login came before and has done so. */
+/* As a master that keeps to its socket, whatever the user's configuration has for other logins: no forwarding, command, tunnel
+ * or background of its own, and no note in known_hosts. Nobody is asked: libssh's login came before and has done so. */
 static int start_ssh(struct raw *raw, const struct probe_options *options)
 {
     static const char *const settings[] = {
-        "-MNv", "-oBatchMode=yes", "-oControlPersist=no", "-oExitOnForwardFailure=no", "-oClearAllForwardings=yes",
-        "-oForwardAgent=no", "-oForwardX11=no", "-oPermitLocalCommand=no",
+        "-MNTaxv", "-oBatchMode=yes", "-oControlPersist=no", "-oExitOnForwardFailure=no", "-oClearAllForwardings=yes",
+        "-oPermitLocalCommand=no", "-oTunnel=no", "-oRemoteCommand=none", "-oForkAfterAuthentication=no", "-oUpdateHostKeys=no",
     };
     char mux[64], log[64];
     FD_AUTO none = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -139,9 +140,13 @@ static int start_ssh(struct raw *raw, const struct probe_options *options)
 static int connect_mux(const struct raw *raw)
 {
     struct sockaddr_un to = { .sun_family = AF_UNIX };
+    struct timeval room = { .tv_sec = END_WAIT_MS / 1000 };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     path_in(raw, "mux", to.sun_path);
+    /* A ssh(1) that gets nothing through to the host takes nothing either. */
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &room, sizeof room);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
         fd_close(&fd);
     return fd;
@@ -254,32 +259,46 @@ static void drop(struct probe *probe)
     probe->raw = NULL;
 }
 
-struct raw *raw_login(struct probe *probe, struct finding *finding)
+static struct raw *start_raw(struct probe *probe)
 {
-    char why[PROBE_SEEN_SIZE];
-    struct raw *raw = probe->raw;
+    struct raw *raw = calloc(1, sizeof *raw);
+    char words[PROBE_SEEN_SIZE];
 
-    if (raw && !has_ended(raw) && raw->fd >= 0)
-        return raw;
-    drop(probe);
-    raw = calloc(1, sizeof *raw);
-    if (!raw)
+    if (!raw) {
+        snprintf(probe->no_raw, sizeof probe->no_raw, "this computer is short of memory");
         return NULL;
+    }
     *raw = (struct raw){ .ssh = -1, .fd = -1, .folder = "/tmp/virtgate-probe-XXXXXX" };
     if (!mkdtemp(raw->folder)) {
-        finding_set(finding, VERDICT_UNKNOWN, "no folder for ssh(1): %s", strerror(errno));
+        snprintf(probe->no_raw, sizeof probe->no_raw, "no folder for ssh(1): %s", strerror(errno));
         free(raw);
         return NULL;
     }
     probe_pause(probe);
-    if (log_in(raw, probe->options)) {
-        probe->raw = raw;
+    if (log_in(raw, probe->options))
         return raw;
-    }
-    last_words(raw, why);
-    finding_set(finding, VERDICT_UNKNOWN, "libssh cannot send it, and ssh(1) did not log in: %.180s", why);
+    last_words(raw, words);
+    snprintf(probe->no_raw, sizeof probe->no_raw, "ssh(1) did not log in: %.180s", words);
     raw_close(raw);
     return NULL;
+}
+
+#define FAILURES_MAX 3
+
+struct raw *raw_login(struct probe *probe, struct finding *finding)
+{
+    if (probe->raw && !has_ended(probe->raw) && probe->raw->fd >= 0)
+        return probe->raw;
+    drop(probe);
+    if (probe->raw_failed < FAILURES_MAX)
+        probe->raw = start_raw(probe);
+    if (probe->raw)
+        probe->raw_failed = 0;
+    else if (probe->raw_failed < FAILURES_MAX)
+        probe->raw_failed++;
+    if (!probe->raw)
+        finding_set(finding, VERDICT_UNKNOWN, "libssh cannot send it, and %.200s", probe->no_raw);
+    return probe->raw;
 }
 
 bool raw_heard(struct probe *probe, const char *text)
@@ -464,12 +483,9 @@ bool raw_session_to_ask_in(struct probe *probe, struct raw_channel *ret, enum ra
     return *ret_reply != RAW_NO;
 }
 
-enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, const char *name, const struct bytes *more)
+static int send_request(struct probe *probe, const struct raw_channel *channel, const char *name, const struct bytes *more)
 {
     struct bytes payload = { 0 };
-    uint8_t *said = NULL;
-    size_t len;
-    enum raw_reply reply;
     int r;
 
     bytes_u32(&payload, channel->remote);
@@ -478,11 +494,37 @@ enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, con
     bytes_raw(&payload, more ? more->data : NULL, more ? more->len : 0);
     r = send_message(probe->raw, MSG_REQUEST, &payload);
     bytes_free(&payload);
-    if (r < 0)
-        return no_message(probe, -EPIPE);
-    reply = await(probe, channel, MSG_SUCCESS, MSG_FAILURE, &said, &len);
+    return r;
+}
+
+static enum raw_reply await_answer(struct probe *probe, struct raw_channel *channel)
+{
+    uint8_t *said = NULL;
+    size_t len;
+    enum raw_reply reply = await(probe, channel, MSG_SUCCESS, MSG_FAILURE, &said, &len);
+
     free(said);
     return reply;
+}
+
+enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, const char *name, const struct bytes *more)
+{
+    if (send_request(probe, channel, name, more) < 0)
+        return no_message(probe, -EPIPE);
+    return await_answer(probe, channel);
+}
+
+enum raw_reply raw_request_behind(struct probe *probe, struct raw_channel *channel, const char *first, const struct bytes *of_first,
+                                  const char *name, const struct bytes *more)
+{
+    enum raw_reply reply;
+
+    if (send_request(probe, channel, first, of_first) < 0 || send_request(probe, channel, name, more) < 0)
+        return no_message(probe, -EPIPE);
+    reply = await_answer(probe, channel);
+    if (reply != RAW_YES)
+        return reply == RAW_NO ? RAW_STUCK : reply;
+    return await_answer(probe, channel);
 }
 
 enum raw_reply raw_first_output(struct probe *probe, struct raw_channel *channel)
@@ -501,12 +543,33 @@ enum raw_reply raw_first_output(struct probe *probe, struct raw_channel *channel
     return RAW_YES;
 }
 
-void raw_read(struct probe *probe, struct raw_channel *channel, const char *proof)
+static void send_text(struct raw *raw, const struct raw_channel *channel, const char *text)
+{
+    struct bytes payload = { 0 };
+
+    bytes_u32(&payload, channel->remote);
+    bytes_text(&payload, text);
+    send_message(raw, MSG_DATA, &payload);
+    bytes_free(&payload);
+}
+
+static bool is_read(const struct raw_channel *channel, const char *text, const char *proof)
+{
+    size_t len;
+
+    return channel->answer.ended || (proof && answer_holds(&channel->answer, proof))
+        || (text && answer_gate_line(&channel->answer, &len));
+}
+
+void raw_read(struct probe *probe, struct raw_channel *channel, const char *text, const char *proof)
 {
     int64_t end = io_monotonic_ms() + probe->options->answer_ms;
 
-    send_number(probe->raw, MSG_EOF, channel->remote);
-    while (!channel->answer.ended && !(proof && answer_holds(&channel->answer, proof))) {
+    if (text)
+        send_text(probe->raw, channel, text);
+    else
+        send_number(probe->raw, MSG_EOF, channel->remote);
+    while (!is_read(channel, text, proof)) {
         uint8_t type, *data;
         size_t len;
         int r = next_message(probe->raw, channel, end, &type, &data, &len);

@@ -38,12 +38,17 @@ bool raw_session_to_ask_in(struct probe *probe, struct raw_channel *ret, enum ra
 /* CHANNEL_REQUEST that wants an answer. */
 enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, const char *name, const struct bytes *more);
 
+/* The same right behind a first one, whose answer is not waited for; RAW_STUCK if the first is refused. */
+enum raw_reply raw_request_behind(struct probe *probe, struct raw_channel *channel, const char *first, const struct bytes *of_first,
+                                  const char *name, const struct bytes *more);
+
 /* Waits for the first bytes of its output, or its end: only then is there a process that a signal could reach. RAW_YES, or why
  * not. */
 enum raw_reply raw_first_output(struct probe *probe, struct raw_channel *channel);
 
-/* Ends what goes to it, and reads until it is closed, proof comes or the time is up. */
-void raw_read(struct probe *probe, struct raw_channel *channel, const char *proof);
+/* Sends text and reads until proof, a line of the gate's, the end or the time is up. Without a text: ends what goes to it, and
+ * reads until proof, the end or the time is up. */
+void raw_read(struct probe *probe, struct raw_channel *channel, const char *text, const char *proof);
 
 void raw_close_channel(struct probe *probe, struct raw_channel *channel);
 

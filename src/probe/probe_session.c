@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sessions over libssh: open, ask, read what comes. */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <sysexits.h>
 #include <time.h>
 
@@ -10,12 +14,47 @@
 #include "base/io.h"
 #include "probe/probe.h"
 
-static void sleep_ms(int64_t ms)
+/* A signal that ends the probe ends this too. */
+static void sleep_ms(const struct probe *probe, int64_t ms)
 {
     struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
 
-    while (ms > 0 && nanosleep(&t, &t) < 0)
+    while (ms > 0 && nanosleep(&t, &t) < 0 && !probe_is_over(probe))
         ;
+}
+
+/* --- a host that lets libssh wait ---------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t watched = -1, ended;
+
+/* libssh then reads the end of the connection. */
+static void end_connection(int number)
+{
+    int before = errno;
+
+    (void)number;
+    if (watched >= 0)
+        shutdown(watched, SHUT_RDWR);
+    ended = 1;
+    errno = before;
+}
+
+void probe_watch(struct probe *probe, int answers)
+{
+    static const struct sigaction action = { .sa_handler = end_connection, .sa_flags = SA_RESTART };
+    int64_t ms = (int64_t)answers * probe->options->answer_ms;
+    struct itimerval timer = { .it_value = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 } };
+
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+bool probe_watch_ended(void)
+{
+    bool has = ended;
+
+    ended = 0;
+    return has;
 }
 
 /* --- logins -------------------------------------------------------------------------------------------------------- */
@@ -25,12 +64,13 @@ void probe_pause(struct probe *probe)
     int64_t now = io_monotonic_ms();
 
     if (probe->last_login)
-        sleep_ms(probe->last_login + probe->options->login_pause_ms - now);
+        sleep_ms(probe, probe->last_login + probe->options->login_pause_ms - now);
     probe->last_login = io_monotonic_ms();
 }
 
 void probe_drop_session(struct probe *probe)
 {
+    watched = -1;
     if (probe->event) {
         if (probe->session)
             ssh_event_remove_session(probe->event, probe->session);
@@ -49,27 +89,47 @@ int probe_connect(struct probe *probe, char why[static WHY_SIZE])
     int status;
 
     probe_drop_session(probe);
+    probe_watch(probe, 0);  /* a login has times of its own */
     probe_pause(probe);
     status = connection_open(probe->options->login, &probe->connection, why);
     if (status)
         return status;
     probe->session = connection_session(probe->connection);
     if (ssh_options_set(probe->session, SSH_OPTIONS_TIMEOUT, &seconds) == SSH_OK && (probe->event = ssh_event_new())
-        && ssh_event_add_session(probe->event, probe->session) == SSH_OK)
+        && ssh_event_add_session(probe->event, probe->session) == SSH_OK) {
+        watched = ssh_get_fd(probe->session);
+        probe_watch(probe, PROBE_ANSWERS_MAX);
         return 0;
+    }
     probe_drop_session(probe);
     return why_say(why, EX_OSERR, "this computer is short of memory; try again");
 }
 
+#define LOGINS_MAX 3
+#define AGAIN_MS 2000
+
+/* A busy sshd turns some away at random (MaxStartups), and a network may be away for a moment. */
+static int connect_again(struct probe *probe, char why[static WHY_SIZE])
+{
+    int status = probe_connect(probe, why);
+
+    for (int n = 1; n < LOGINS_MAX && status == EX_UNAVAILABLE && !probe_is_over(probe); n++) {
+        sleep_ms(probe, n * AGAIN_MS);
+        status = probe_connect(probe, why);
+    }
+    return status;
+}
+
 ssh_session probe_session(struct probe *probe, struct finding *finding)
 {
-    char why[WHY_SIZE];
-
     if (probe->session && !probe->is_stuck && ssh_is_connected(probe->session))
         return probe->session;
-    if (probe_connect(probe, why) == 0)
+    /* A host that is gone is not waited for at each door. */
+    if (!probe->gone[0] && connect_again(probe, probe->gone) == 0) {
+        probe->gone[0] = '\0';
         return probe->session;
-    finding_set(finding, VERDICT_UNKNOWN, "%s", why);
+    }
+    finding_set(finding, VERDICT_UNKNOWN, "no login any more: %.200s", probe->gone);
     return NULL;
 }
 
@@ -121,7 +181,7 @@ ssh_channel probe_channel(struct probe *probe, struct answer *answer)
             answer->lost = answer->opened = true;
             return NULL;
         }
-        sleep_ms(ROOM_PAUSE_MS);
+        sleep_ms(probe, ROOM_PAUSE_MS);
     } while (io_monotonic_ms() < end);
     tell_why(probe, r, answer);
     return NULL;
@@ -191,6 +251,13 @@ void probe_read(struct probe *probe, ssh_channel channel, const char *proof, str
         probe_drop_session(probe);
 }
 
+void probe_write(ssh_channel channel, const void *data, size_t len)
+{
+    /* libssh would wait for room, for as long as there is none. */
+    if (ssh_channel_window_size(channel) >= len)
+        ssh_channel_write(channel, data, (uint32_t)len);
+}
+
 void probe_exec(struct probe *probe, const char *command, bool tty, const char *input, const char *proof, struct answer *answer)
 {
     ssh_channel channel = probe_channel(probe, answer);
@@ -203,7 +270,7 @@ void probe_exec(struct probe *probe, const char *command, bool tty, const char *
         return;
     }
     if (input)
-        ssh_channel_write(channel, input, (uint32_t)strlen(input));
+        probe_write(channel, input, strlen(input));
     ssh_channel_send_eof(channel);
     probe_read(probe, channel, proof, answer);
 }
