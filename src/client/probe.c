@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "base/io.h"
+#include "base/uuid.h"
 #include "client/client.h"
 #include "probe/probe_print.h"
 
@@ -18,6 +19,31 @@ static int read_number(const char *text, const char *name, uint64_t max, uint64_
     return 0;
 }
 
+/* What the gate's parser would refuse for its form proves nothing. */
+static int check_name(const char *name)
+{
+    char command[CLIENT_COMMAND_SIZE];
+
+    return name ? client_command(command, "display", NULL, 1, &name) : 0;
+}
+
+static int check_other(const struct options *options)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+:@,-";
+    const char *uuid = options->probe.other_uuid, *path = options->probe.other_path;
+    struct uuid parsed;
+
+    if (check_name(options->probe.other) || check_name(options->probe.expect))
+        return EX_USAGE;
+    if (options->probe.other && strncmp(options->probe.other, "uuid:", 5) == 0)
+        return say_error(EX_USAGE, "--other is a name; the uuid goes with --other-uuid");
+    if (uuid && uuid_parse(uuid, strlen(uuid), &parsed) < 0)
+        return say_error(EX_USAGE, "--other-uuid is a uuid, as virsh domuuid prints it");
+    if (path && (path[0] != '/' || path[strspn(path, plain)]))
+        return say_error(EX_USAGE, "--other-path begins with '/' and has neither blanks nor quotes");
+    return 0;
+}
+
 static int read_options(const struct options *options, struct probe_options *ret)
 {
     uint64_t port, timeout = 5, max_time = 600, rate = 5;
@@ -25,8 +51,11 @@ static int read_options(const struct options *options, struct probe_options *ret
     if (read_number(options->probe.other_port, "--other-port", 65535, &port)
         || read_number(options->probe.timeout, "--timeout", 600, &timeout)
         || read_number(options->probe.max_time, "--max-time", 86400, &max_time)
-        || read_number(options->probe.rate, "--rate", 100, &rate))
+        || read_number(options->probe.rate, "--rate", 100, &rate) || check_other(options))
         return EX_USAGE;
+    if (options->probe.only && !probe_has(options->probe.only))
+        return say_error(EX_USAGE, "no door is called '%.60s'; without --only all are tried, and their names shown",
+                         options->probe.only);
     *ret = (struct probe_options){
         .config = &options->remote.login, .ssh = options->remote.ssh ? options->remote.ssh : "ssh",
         .other = { .name = options->probe.other, .uuid = options->probe.other_uuid, .port = options->probe.other_port,
