@@ -66,8 +66,8 @@ class Reader:
         return value
 
 
-class _Transport(paramiko.Transport):
-    """paramiko's up to the login. Later messages of the server never reach it, but go into the inbox as they are."""
+class Wire(paramiko.Transport):
+    """paramiko's up to the login. Later messages of the other side never reach it, but go into the inbox as they are."""
 
     def __init__(self, address):
         self.inbox = queue.Queue()
@@ -87,6 +87,15 @@ class _Transport(paramiko.Transport):
             super().run()
         finally:
             self.inbox.put(None)
+
+    def send(self, kind, *parts):
+        message = paramiko.Message()
+        message.add_bytes(bytes([kind]) + b"".join(parts))
+        if self.is_active():
+            try:
+                self._send_user_message(message)
+            except (OSError, EOFError, paramiko.SSHException):
+                pass                            # the inbox ends, too
 
 
 class Channel:
@@ -155,7 +164,7 @@ class Client:
     """A login. Its calls that wait for an answer raise Dropped when the server has ended the connection instead."""
 
     def __init__(self, port, user, method="key", *, key="/root/.ssh/id_ed25519"):
-        self.transport = _Transport((vgtest.HOST, port))
+        self.transport = Wire((vgtest.HOST, port))
         self.source = self.transport.sock.getsockname()[1]
         self.channels, self.opens, self.answers = {}, {}, []
         self.numbers = 0
@@ -196,13 +205,7 @@ class Client:
     # --- messages
 
     def send(self, kind, *parts):
-        message = paramiko.Message()
-        message.add_bytes(bytes([kind]) + b"".join(parts))
-        if self.transport.is_active():
-            try:
-                self.transport._send_user_message(message)
-            except (OSError, EOFError, paramiko.SSHException):
-                pass                            # the inbox ends, too
+        self.transport.send(kind, *parts)
 
     def pump(self, condition, what):
         """Takes what comes until the condition holds."""

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A host that says yes to everything, for what no sshd grants: whoever logs in is in, every channel is opened, whatever its type,
+every request is granted, and each command, subsystem and line that is typed answers the sum for which the probe asks. It runs
+nothing. paramiko does the login; what comes after that is answered here (RFC 4254)."""
+import contextlib
+import socket
+import threading
+
+import paramiko
+
+import vgtest
+from hostile_ssh import (CLOSE, DATA, DEADLINE, EOF, GLOBAL_REQUEST, OPEN, OPENED, REQUEST, REQUEST_SUCCESS, SUCCESS, WINDOW,
+                         Reader, Wire, number, text)
+
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+SUM = b"probe-42\n"
+
+
+class _Anybody(paramiko.ServerInterface):
+    def check_auth_none(self, username):
+        return paramiko.AUTH_SUCCESSFUL
+
+    def get_allowed_auths(self, username):
+        return "none"
+
+
+class _Login:
+    def __init__(self, connection, mood):
+        self.mood = mood
+        self.theirs, self.shells, self.ended = {}, set(), set()
+        self.wire = Wire(connection)
+        self.wire.local_version = "SSH-2.0-OpenSSH_9.2"     # libssh asks no other server for sockets
+        self.wire.add_server_key(paramiko.Ed25519Key.from_private_key_file(HOST_KEY))
+        self.wire.start_server(event=threading.Event(), server=_Anybody())
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+
+    def _serve(self):
+        while (item := self.wire.inbox.get()) is not None:
+            if self.mood == "yes":
+                self._answer(item[0], Reader(item[1]))
+            elif self.mood == "ends":
+                self.wire.close()
+
+    def end(self):
+        self.wire.close()
+        self.thread.join(DEADLINE)
+
+    def _answer(self, kind, data):
+        if kind == GLOBAL_REQUEST:
+            name, wanted = data.text(), data.flag()
+            if wanted:
+                self.wire.send(REQUEST_SUCCESS, number(4242) if name == b"tcpip-forward" else b"")
+        elif kind == OPEN:
+            data.text()
+            mine = len(self.theirs)
+            self.theirs[mine] = data.number()
+            self.wire.send(OPENED, number(self.theirs[mine]), number(mine), number(WINDOW), number(32768))
+        elif kind in (REQUEST, DATA, EOF, CLOSE):
+            getattr(self, {REQUEST: "_request", DATA: "_data", EOF: "_eof", CLOSE: "_end"}[kind])(data.number(), data)
+
+    def _request(self, mine, data):
+        name, wanted = data.text(), data.flag()
+        if wanted:
+            self.wire.send(SUCCESS, number(self.theirs[mine]))
+        command = data.text() if name in (b"exec", b"subsystem") else None
+        if name == b"shell":
+            self.wire.send(DATA, number(self.theirs[mine]), text("$ "))
+        if name == b"shell" or command == b"":
+            self.shells.add(mine)           # goes on, as a shell would
+        elif command is not None:
+            self._say_and_end(mine)
+
+    def _data(self, mine, _):
+        if mine in self.shells:
+            self.wire.send(DATA, number(self.theirs[mine]), text(SUM))
+
+    def _eof(self, mine, _):
+        if mine in self.shells:
+            self._say_and_end(mine)
+
+    def _say_and_end(self, mine):
+        self.wire.send(DATA, number(self.theirs[mine]), text(SUM))
+        self.wire.send(REQUEST, number(self.theirs[mine]), text("exit-status"), b"\0", number(0))
+        self._end(mine)
+
+    def _end(self, mine, _=None):
+        if mine not in self.ended:
+            self.ended.add(mine)
+            self.wire.send(CLOSE, number(self.theirs[mine]))
+
+
+@contextlib.contextmanager
+def host(mood="yes"):
+    """Its port, for the length of the block. Moods: yes, and after the login: silent, or ends the connection."""
+    logins = []
+
+    def accept():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            logins.append(_Login(connection, mood))
+
+    with socket.create_server((vgtest.HOST, 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(DEADLINE)
+            for login in logins:
+                login.end()
