@@ -51,20 +51,6 @@ static void try_stream(struct probe *probe, const struct door *door, struct find
     free(command);
 }
 
-/* Is the name among what came, as a word and not as a part of another? */
-static bool names(const struct answer *answer, const char *name)
-{
-    static const char ends[] = " \t\r\n\"";
-    const char *end = answer->out + answer->out_len;
-    size_t len = strlen(name);
-
-    for (const char *at = answer->out; (at = memmem(at, (size_t)(end - at), name, len)); at++)
-        if ((at == answer->out || strchr(ends, at[-1])) && strchr(ends, at[len]))
-            return true;
-    return false;
-}
-
-/* The other machine must not be named to who did not name it. */
 static void try_list(struct probe *probe, const struct door *door, struct finding *finding)
 {
     struct answer answer = ANSWER_NONE;
@@ -73,14 +59,7 @@ static void try_list(struct probe *probe, const struct door *door, struct findin
     if (!name)
         return;
     probe_exec(probe, door->text, false, NULL, NULL, &answer);
-    if (!answer.ended || answer.status != 0)
-        judge_answer(&answer, NULL, finding);
-    else if (names(&answer, name))
-        finding_set(finding, VERDICT_OPEN, "'%s' is in it", name);
-    else if (answer.out_len == ANSWER_SIZE - 1)
-        finding_set(finding, VERDICT_UNKNOWN, "the list is too long to be read");
-    else
-        finding_set(finding, VERDICT_CLOSED, "'%s' is not in it", name);
+    judge_list(&answer, name, finding);
     free(name);
 }
 

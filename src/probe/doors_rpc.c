@@ -191,7 +191,7 @@ static void close_talk(struct talk *talk)
 }
 
 /* A list of machines has it or not; one that is too long for us proves nothing. */
-static void judge_list(const struct reply *reply, const char *name, const struct uuid *uuid, struct finding *finding)
+static void judge_domains(const struct reply *reply, const char *name, const struct uuid *uuid, struct finding *finding)
 {
     if (reply->is_error)
         judge_reply(reply, finding);
@@ -215,7 +215,7 @@ static void call_on(struct talk *talk, const struct door *door, const char *name
     if (!get_reply(talk, &reply))
         judge_answer(&talk->answer, NULL, finding);
     else if (door->number2 == LIST)
-        judge_list(&reply, name, uuid, finding);
+        judge_domains(&reply, name, uuid, finding);
     else
         judge_reply(&reply, finding);
 }

@@ -161,6 +161,31 @@ void judge_stream(const struct answer *answer, struct finding *finding)
         finding_set(finding, VERDICT_UNKNOWN, "exit %d without a word", answer->status);
 }
 
+/* Is the name among what came, as a word and not as a part of another? */
+static bool names(const struct answer *answer, const char *name)
+{
+    static const char ends[] = " \t\r\n\"";   /* and the end, a NUL */
+    const char *end = answer->out + answer->out_len;
+    size_t len = strlen(name);
+
+    for (const char *at = answer->out; (at = memmem(at, (size_t)(end - at), name, len)); at++)
+        if ((at == answer->out || strchr(ends, at[-1])) && strchr(ends, at[len]))
+            return true;
+    return false;
+}
+
+void judge_list(const struct answer *answer, const char *name, struct finding *finding)
+{
+    if (!answer->ended || answer->status != 0)
+        judge_answer(answer, NULL, finding);
+    else if (names(answer, name))
+        finding_set(finding, VERDICT_OPEN, "'%s' is in it", name);
+    else if (answer->out_len == ANSWER_SIZE - 1)
+        finding_set(finding, VERDICT_UNKNOWN, "the list is too long to be read");
+    else
+        finding_set(finding, VERDICT_CLOSED, "'%s' is not in it", name);
+}
+
 /* --- a channel that was asked for ---------------------------------------------------------------------------------- */
 
 /* What connect(2) of a confined process ends in. Of socket(2), and of an address that this host has not, sshd tells nothing:

@@ -49,6 +49,9 @@ void judge_subsystem(const struct answer *answer, struct finding *finding);
 /* A display's or console's stream: any byte of it is an open door. */
 void judge_stream(const struct answer *answer, struct finding *finding);
 
+/* A list of machines, as a table or as JSON, that must not have that name in it. */
+void judge_list(const struct answer *answer, const char *name, struct finding *finding);
+
 /* --- a channel that was asked for ---------------------------------------------------------------------------------- */
 
 enum asked { ASKED_TCP, ASKED_OTHER };

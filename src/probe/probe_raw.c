@@ -514,8 +514,8 @@ enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, con
     return await_answer(probe, channel);
 }
 
-enum raw_reply raw_request_behind(struct probe *probe, struct raw_channel *channel, const char *first, const struct bytes *of_first,
-                                  const char *name, const struct bytes *more)
+enum raw_reply raw_request_behind(struct probe *probe, struct raw_channel *channel, const char *first,
+                                  const struct bytes *of_first, const char *name, const struct bytes *more)
 {
     enum raw_reply reply;
 

@@ -39,8 +39,8 @@ bool raw_session_to_ask_in(struct probe *probe, struct raw_channel *ret, enum ra
 enum raw_reply raw_request(struct probe *probe, struct raw_channel *channel, const char *name, const struct bytes *more);
 
 /* The same right behind a first one, whose answer is not waited for; RAW_STUCK if the first is refused. */
-enum raw_reply raw_request_behind(struct probe *probe, struct raw_channel *channel, const char *first, const struct bytes *of_first,
-                                  const char *name, const struct bytes *more);
+enum raw_reply raw_request_behind(struct probe *probe, struct raw_channel *channel, const char *first,
+                                  const struct bytes *of_first, const char *name, const struct bytes *more);
 
 /* Waits for the first bytes of its output, or its end: only then is there a process that a signal could reach. RAW_YES, or why
  * not. */

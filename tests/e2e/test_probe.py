@@ -311,7 +311,8 @@ def test_user_to_whom_everything_is_granted():
         probed = probe("bob", "--only", "@(rpc.*|other.*)", *EVERYTHING_OF_SECRET, "--other-path", "/nonexistent")
         vgtest.wait_until(lambda: not vgtest.open_sessions(), what="the end of the sessions")
     assert (probed.rc, probed.are("unknown")) == (OPEN, set()), probed.seen("unknown")
-    assert {"rpc.get-xml", "rpc.start", "rpc.resume", "rpc.send-key", "rpc.watch", "other.display", "other.console"} <= probed.are("OPEN")
+    assert {"rpc.get-xml", "rpc.start", "rpc.resume", "rpc.send-key", "rpc.watch", "other.display",
+            "other.console"} <= probed.are("OPEN")
     assert {"rpc.destroy", "rpc.monitor-command", "rpc.attach-device"} <= probed.are("closed")
     assert state_of("secret") == before
 
@@ -368,6 +369,27 @@ def test_host_that_says_nothing_more(place):
     with yes_host.host("silent") as port:
         probed = probe("alice", "--timeout", "1", "--only", f"@({'|'.join(doors)})", port=port, folder=place)
     assert (probed.rc, probed.are("unknown")) == (UNKNOWN, doors), probed.said or probed.stderr
+
+
+def test_host_that_does_not_tell_why_there_is_no_tunnel(place):
+    """It might open one if there were a device."""
+    with yes_host.host("no") as port:
+        probed = probe("alice", "--only", "@(tun.ethernet|socket.dbus|channel.unknown)", port=port, folder=place)
+    assert (probed.rc, probed.are("unknown")) == (UNKNOWN, {"tun.ethernet"}), probed.said or probed.stderr
+
+
+def test_connection_that_is_lost_once(place):
+    """It was the network; the door is open."""
+    with yes_host.host("ends", "yes") as port:
+        probed = probe("alice", "--only", "tcp.v4", port=port, folder=place)
+    assert (probed.rc, probed.are("OPEN")) == (OPEN, {"tcp.v4"}), probed.said or probed.stderr
+
+
+def test_login_that_is_turned_away_once(place):
+    """As a busy sshd does. The second door wants a login of its own."""
+    with yes_host.host("yes", "away", "yes") as port:
+        probed = probe("alice", "--only", "@(tcp.v4|global.unknown)", port=port, folder=place)
+    assert (probed.rc, probed.are("OPEN")) == (OPEN, {"tcp.v4", "global.unknown"}), probed.said or probed.stderr
 
 
 def test_host_that_ends_every_connection(place):

@@ -9,8 +9,8 @@ import threading
 import paramiko
 
 import vgtest
-from hostile_ssh import (CLOSE, DATA, DEADLINE, EOF, GLOBAL_REQUEST, OPEN, OPENED, REQUEST, REQUEST_SUCCESS, SUCCESS, WINDOW,
-                         Reader, Wire, number, text)
+from hostile_ssh import (CLOSE, DATA, DEADLINE, EOF, GLOBAL_REQUEST, OPEN, OPEN_FAILURE, OPENED, REQUEST, REQUEST_SUCCESS,
+                         SUCCESS, WINDOW, Reader, Wire, number, text)
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 SUM = b"probe-42\n"
@@ -41,10 +41,16 @@ class _Login:
                 self._answer(item[0], Reader(item[1]))
             elif self.mood == "ends":
                 self.wire.close()
+            elif self.mood == "no" and item[0] == OPEN:
+                self._refuse(Reader(item[1]))
 
     def end(self):
         self.wire.close()
         self.thread.join(DEADLINE)
+
+    def _refuse(self, data):
+        data.text()
+        self.wire.send(OPEN_FAILURE, number(data.number()), number(2), text("open failed"), text(""))
 
     def _answer(self, kind, data):
         if kind == GLOBAL_REQUEST:
@@ -91,9 +97,10 @@ class _Login:
 
 
 @contextlib.contextmanager
-def host(mood="yes"):
-    """Its port, for the length of the block. Moods: yes, and after the login: silent, or ends the connection."""
-    logins = []
+def host(*moods):
+    """Its port, for the length of the block. A mood for each connection, and the last one for all that follow: yes; after the
+    login: no (to channels, in sshd's words), silent, or ends (the connection); or away, before the login."""
+    moods, logins = list(moods or ["yes"]), []
 
     def accept():
         while True:
@@ -101,7 +108,11 @@ def host(mood="yes"):
                 connection, _ = listener.accept()
             except OSError:
                 return
-            logins.append(_Login(connection, mood))
+            mood = moods.pop(0) if len(moods) > 1 else moods[0]
+            if mood == "away":
+                connection.close()
+            else:
+                logins.append(_Login(connection, mood))
 
     with socket.create_server((vgtest.HOST, 0)) as listener:
         thread = threading.Thread(target=accept)

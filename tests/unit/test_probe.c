@@ -242,6 +242,38 @@ static void answers_of_a_stream(void **state)
     }
 }
 
+static void answers_of_a_list(void **state)
+{
+    static const struct {
+        struct answered answered;
+        enum verdict verdict;
+    } rows[] = {
+        { { .out = "NAME    STATE\ncards2  running\n", ENDED }, VERDICT_CLOSED },
+        { { .out = "my-cards\ncards.x\nxcards\n", ENDED }, VERDICT_CLOSED },
+        { { .out = "", ENDED }, VERDICT_CLOSED },
+        { { .out = "cards2  running\ncards   shut off\n", ENDED }, VERDICT_OPEN },
+        { { .out = "cards2\ncards", ENDED }, VERDICT_OPEN },
+        { { .out = "[{\"name\": \"cards2\"}, {\"name\": \"cards\"}]\n", ENDED }, VERDICT_OPEN },
+        { { .err = "virtgate: no\n", .status = 77, ENDED }, VERDICT_CLOSED },
+        { { .out = "cards2", .open = true, .status = -1 }, VERDICT_UNKNOWN },
+    };
+    static struct answer cut = { .opened = true, .ended = true };
+    struct finding finding;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct answer answer = answer_of(&rows[i].answered);
+
+        judge_list(&answer, "cards", &finding);
+        if (finding.verdict != rows[i].verdict)
+            fail_msg("row %zu: %s: %s", i, verdict_name(finding.verdict), finding.seen);
+    }
+    while (cut.out_len < ANSWER_SIZE - 1)
+        answer_add(&cut, false, "cards2\n", 7);
+    judge_list(&cut, "cards", &finding);
+    assert_int_equal(finding.verdict, VERDICT_UNKNOWN);
+}
+
 static void answers_of_a_subsystem(void **state)
 {
     struct finding finding;
@@ -371,6 +403,7 @@ int main(void)
         cmocka_unit_test(json_is_escaped),
         cmocka_unit_test(answers_of_a_command),
         cmocka_unit_test(answers_of_a_stream),
+        cmocka_unit_test(answers_of_a_list),
         cmocka_unit_test(answers_of_a_subsystem),
         cmocka_unit_test(an_answer_keeps_what_there_is_room_for),
         cmocka_unit_test(refusals_of_a_channel),
