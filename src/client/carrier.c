@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <libssh/callbacks.h>
+#include <libssh/server.h> /* ssh_send_keepalive() */
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -52,8 +55,11 @@ struct carrier {
     pthread_mutex_t lock;   /* of waiting and stop */
     pthread_cond_t over;
     int wake;               /* eventfd */
-    bool stop, lost;
+    bool stop;
+    atomic_bool lost;
     char why[200];          /* why it was lost */
+    int64_t ask_ms;         /* when to ask the host whether it is there, unless it says something before */
+    unsigned unanswered;    /* how often it was asked since it said something */
     struct channel *waiting[CHANNELS_MAX], *running[CHANNELS_MAX];
     size_t n_waiting, n_running;
 };
@@ -276,12 +282,8 @@ static void step_all(struct carrier *carrier)
     carrier->n_running = left;
 }
 
-static void lose(struct carrier *carrier)
+static void end_running(struct carrier *carrier)
 {
-    const char *error = ssh_get_error(carrier->session);
-
-    carrier->lost = true;
-    text_escape(carrier->why, sizeof carrier->why, error, strlen(error));
     for (size_t i = 0; i < carrier->n_running; i++) {
         struct carry *carry = carrier->running[i]->carry;
         text_copy(carry->said, sizeof carry->said, carrier->why);
@@ -291,6 +293,54 @@ static void lose(struct carrier *carrier)
     }
     carrier->n_running = 0;
 }
+
+static void lose(struct carrier *carrier, const char *why)
+{
+    carrier->lost = true;
+    text_escape(carrier->why, sizeof carrier->why, why, strlen(why));
+    end_running(carrier);
+}
+
+/* --- is it still there? --------------------------------------------------------------------------------------------- */
+
+/* The way may end without a word: a computer that was switched off, a router that forgot. TCP notices that of its own socket
+ * alone (dial.c), and behind a ProxyJump there is another one. */
+static void heard(struct carrier *carrier)
+{
+    carrier->unanswered = 0;
+    carrier->ask_ms = io_monotonic_ms() + connection_alive(carrier->connection)->interval_ms;
+}
+
+static bool has_news(const struct carrier *carrier)
+{
+    for (size_t i = 0; i < carrier->n_running; i++)
+        if (carrier->running[i]->noted)
+            return true;
+    return false;
+}
+
+/* How often it was asked counts, and not how long it is ago: this program itself may have been stopped meanwhile. */
+static void ask_whether_there(struct carrier *carrier)
+{
+    const struct connection_alive *alive = connection_alive(carrier->connection);
+    char why[80];
+
+    if (io_monotonic_ms() < carrier->ask_ms)
+        return;
+    if (carrier->unanswered == alive->count) {
+        snprintf(why, sizeof why, "the host has not answered for %u seconds",
+                 (unsigned)alive->interval_ms / 1000 * (alive->count + 1));
+        lose(carrier, why);
+        return;
+    }
+    /* The first takes the answer to the one before from libssh, if there is one; the second sends, unless there is none. */
+    ssh_send_keepalive(carrier->session);
+    ssh_send_keepalive(carrier->session);
+    carrier->unanswered++;
+    carrier->ask_ms = io_monotonic_ms() + alive->interval_ms;
+}
+
+/* --- the loop --------------------------------------------------------------------------------------------------------- */
 
 /* True while there is something to do for it. */
 static bool take_new(struct carrier *carrier)
@@ -339,8 +389,13 @@ static void wait_for_work(struct carrier *carrier)
     waits.fd[1] = (struct pollfd){ .fd = ssh_get_fd(carrier->session), .events = (short)(POLLIN | (sending ? POLLOUT : 0)) };
     for (size_t i = 0; i < carrier->n_running; i++, n += 2)
         add_channel(carrier->running[i], sending, &waits, waits.fd + n);
+    int64_t left = carrier->ask_ms - io_monotonic_ms();
+    if (waits.ms < 0 || waits.ms > left)
+        waits.ms = left > 0 ? (int)left : 0;
     if (poll(waits.fd, n, waits.ms) < 0)
         return;
+    if (waits.fd[1].revents & POLLIN || has_news(carrier))
+        heard(carrier);
     for (size_t i = 0; i < carrier->n_running; i++) {
         struct channel *channel = carrier->running[i];
         const struct pollfd *at = waits.fd + 2 + 2 * i;
@@ -358,11 +413,16 @@ static void *loop(void *context)
 {
     struct carrier *carrier = context;
 
+    heard(carrier);
     while (take_new(carrier)) {
-        if (ssh_event_dopoll(carrier->event, 0) == SSH_ERROR || !ssh_is_connected(carrier->session))
-            lose(carrier);
+        if (carrier->lost)
+            end_running(carrier); /* whoever came since */
+        else if (ssh_event_dopoll(carrier->event, 0) == SSH_ERROR || !ssh_is_connected(carrier->session))
+            lose(carrier, ssh_get_error(carrier->session));
         else
             step_all(carrier);
+        if (!carrier->lost)
+            ask_whether_there(carrier);
         if (!carrier->lost) {
             wait_for_work(carrier);
             continue;
@@ -437,6 +497,11 @@ void carrier_run(struct carrier *carrier, struct carry *carry)
         pthread_cond_wait(&carrier->over, &carrier->lock);
     pthread_mutex_unlock(&carrier->lock);
     free(channel);
+}
+
+bool carrier_is_lost(const struct carrier *carrier)
+{
+    return carrier->lost;
 }
 
 void carrier_stop(struct carrier *carrier)

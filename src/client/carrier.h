@@ -34,6 +34,9 @@ int carrier_start(struct connection *connection, struct carrier **ret);
  * Any thread. */
 void carrier_run(struct carrier *carrier, struct carry *carry);
 
+/* Has the connection broken? Commands would be CARRY_LOST. */
+bool carrier_is_lost(const struct carrier *carrier);
+
 /* Nothing may run on it any more. */
 void carrier_stop(struct carrier *carrier);
 

@@ -17,10 +17,13 @@
 #include "client/login_impl.h"
 
 #define TIMEOUT_MS 15000
+#define ALIVE_S 15
+#define ALIVE_COUNT 3
 #define SYSTEM_CONFIG "/etc/ssh/ssh_config"
 
 struct connection {
     ssh_session session;
+    struct connection_alive alive;
 };
 
 /* --- login -------------------------------------------------------------------------------------------------------- */
@@ -36,20 +39,22 @@ static int find_home(struct login *login)
     return text_copy(login->home, sizeof login->home, getenv("HOME") ? getenv("HOME") : "/");
 }
 
-static int read_files(struct login *login, const char *file, FILE *flat)
+static int read_files(struct login *login, const char *file, FILE *flat, char why[static SSH_CONFIG_WHY_SIZE])
 {
+    struct ssh_config *config = &login->config;
+    const char *home = login->home, *host = login->spec.host;
     char path[4200];
     int r;
 
     if (file)
-        return strcmp(file, "none") == 0 ? 0 : ssh_config_read(&login->config, file, login->home, login->spec.host, flat);
-    snprintf(path, sizeof path, "%s/.ssh/config", login->home);
-    r = ssh_config_read(&login->config, path, login->home, login->spec.host, flat);
-    return r < 0 ? r : ssh_config_read(&login->config, SYSTEM_CONFIG, login->home, login->spec.host, flat);
+        return strcmp(file, "none") == 0 ? 0 : ssh_config_read(config, file, FILE_NAMED, home, host, flat, why);
+    snprintf(path, sizeof path, "%s/.ssh/config", home);
+    r = ssh_config_read(config, path, FILE_OWN, home, host, flat, why);
+    return r < 0 ? r : ssh_config_read(config, SYSTEM_CONFIG, FILE_USUAL, home, host, flat, why);
 }
 
 /* The lines for libssh, which reads files only, go into one that has no name. */
-static int read_config(struct login *login, const char *file)
+static int read_config(struct login *login, const char *file, char why[static SSH_CONFIG_WHY_SIZE])
 {
     FILE *flat;
     int fd, r;
@@ -61,7 +66,7 @@ static int read_config(struct login *login, const char *file)
         fd_close(&fd);
         return -ENOMEM;
     }
-    r = read_files(login, file, flat);
+    r = read_files(login, file, flat, why);
     return fclose(flat) != 0 && r == 0 ? -EIO : r;
 }
 
@@ -74,9 +79,10 @@ static int fill(struct login *login, const char *spec, const struct login_option
         return why_say(why, EX_OSERR, "this computer is short of memory; try again");
     if (options->strict)
         ssh_config_set(&login->config, "StrictHostKeyChecking", options->strict);
-    int r = read_config(login, options->config);
+    char file_why[SSH_CONFIG_WHY_SIZE] = "";
+    int r = read_config(login, options->config, file_why);
     if (r < 0)
-        return why_say(why, EX_CONFIG, "the ssh configuration cannot be read: %s", strerror(-r));
+        return why_say(why, EX_CONFIG, "the ssh configuration cannot be read: %s", file_why[0] ? file_why : strerror(-r));
     if (login->config.refused[0])
         return why_say(why, EX_CONFIG, "%s in your ssh configuration is not known to this program and must not be passed over; "
                        "use --ssh ssh", login->config.refused);
@@ -132,6 +138,11 @@ void login_say_lacking(const struct login *login)
 
 /* --- connection --------------------------------------------------------------------------------------------------- */
 
+static int timeout_of(const struct login *login)
+{
+    return login->config.timeout_ms ? login->config.timeout_ms : TIMEOUT_MS;
+}
+
 static int parse_config(const struct login *login, ssh_session session)
 {
     char path[40];
@@ -146,7 +157,7 @@ static int parse_config(const struct login *login, ssh_session session)
 /* The user before the configuration, which may have a Match for it; the port after, as the configuration would replace it. */
 static int set_options(const struct login *login, ssh_session session)
 {
-    long timeout = (login->config.timeout_ms ? login->config.timeout_ms : TIMEOUT_MS) / 1000;
+    long timeout = timeout_of(login) / 1000;
     unsigned port = login->spec.port;
 
     if (ssh_options_set(session, SSH_OPTIONS_HOST, login->spec.host) < 0 ||
@@ -176,7 +187,7 @@ static int dial_for(const struct login *login, ssh_session session, char why[sta
     if (login->config.binds || has_proxy(session) || ssh_options_get(session, SSH_OPTIONS_HOST, &host) != SSH_OK)
         return 0;
     ssh_options_get_port(session, &port);
-    status = dial(host, port, login->config.timeout_ms ? login->config.timeout_ms : TIMEOUT_MS, &fd, why);
+    status = dial(host, port, timeout_of(login), &fd, why);
     ssh_string_free_char(host);
     if (status)
         return status;
@@ -205,9 +216,11 @@ static int reach(struct login *login, ssh_session session, char why[static WHY_S
     if (ssh_connect(session) != SSH_OK)
         return complain(session, EX_UNAVAILABLE, "no connection", "is it a host with sshd, and is the way there open?", why);
     status = hostkey_check(login, session, why);
-    if (status == 0 && !atomic_flag_test_and_set(&login->told))
+    if (status)
+        return status;
+    if (!atomic_flag_test_and_set(&login->told))
         say_progress("%s: authenticating", login->name);
-    return status ? status : auth_run(login, session, why);
+    return auth_run(login, session, why);
 }
 
 int connection_open(struct login *login, struct connection **ret, char why[static WHY_SIZE])
@@ -220,6 +233,8 @@ int connection_open(struct login *login, struct connection **ret, char why[stati
         free(connection);
         return why_say(why, EX_OSERR, "this computer is short of memory; try again");
     }
+    connection->alive.interval_ms = (login->config.alive_s ? login->config.alive_s : ALIVE_S) * 1000;
+    connection->alive.count = login->config.alive_count ? login->config.alive_count : ALIVE_COUNT;
     int status = reach(login, connection->session, why);
     if (status)
         connection_close(connection);
@@ -231,6 +246,11 @@ int connection_open(struct login *login, struct connection **ret, char why[stati
 ssh_session connection_session(struct connection *connection)
 {
     return connection->session;
+}
+
+const struct connection_alive *connection_alive(const struct connection *connection)
+{
+    return &connection->alive;
 }
 
 int connection_status_of(ssh_channel channel)

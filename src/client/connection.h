@@ -47,6 +47,13 @@ int connection_open(struct login *login, struct connection **ret, char why[stati
 /* Logged in, blocking. The connection keeps it. */
 ssh_session connection_session(struct connection *connection);
 
+/* When to ask a host that says nothing whether it is there, and how often before it is taken for lost. */
+struct connection_alive {
+    int interval_ms;
+    unsigned count;
+};
+const struct connection_alive *connection_alive(const struct connection *connection);
+
 void connection_close(struct connection *connection);
 
 /* What the command of a channel that is closed has ended with; -1 when it told no status. */

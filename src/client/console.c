@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "client/ask.h"
 #include "client/client.h"
 #include "client/far.h"
 #include "relay/relay.h"
@@ -21,7 +22,7 @@ struct console {
     char command[CLIENT_COMMAND_SIZE];
     struct far far;
     struct terminal_escape escape;
-    bool raw;
+    bool raw, may_ask, through_ssh;
 };
 
 /* Carries until one side ends. Returns how. */
@@ -40,6 +41,12 @@ static enum relay_end carry(struct console *console)
     return end;
 }
 
+/* Is it Ctrl-C? While there is no machine that wants it. */
+static bool has_ctrl_c(const char *data, size_t len)
+{
+    return memchr(data, 0x03, len);
+}
+
 /* True when the person leaves meanwhile. What is typed now goes nowhere. */
 static bool pause_for(struct console *console, int ms)
 {
@@ -51,7 +58,7 @@ static bool pause_for(struct console *console, int ms)
     while ((left = end_ms - io_monotonic_ms()) > 0 && poll(&wait, 1, (int)left) > 0) {
         ssize_t n = read(STDIN_FILENO, data, sizeof data - 1);
         size_t len = n > 0 ? (size_t)n : 0;
-        if (n <= 0 || *terminal_stop() || terminal_filter(&console->escape, data, &len))
+        if (n <= 0 || *terminal_stop() || has_ctrl_c(data, len) || terminal_filter(&console->escape, data, &len))
             return true;
     }
     return *terminal_stop();
@@ -71,17 +78,51 @@ static void say_raw(const struct console *console, const char *text)
         dprintf(STDERR_FILENO, "\r\nvirtgate: %s\r\n", text);
 }
 
+static int make_raw(struct console *console)
+{
+    if (terminal_raw() < 0)
+        return say_error(EX_OSERR, "the terminal cannot be made raw");
+    ask_init(false); /* what is typed is the machine's */
+    console->raw = true;
+    return EX_OK;
+}
+
+static void make_usual(struct console *console)
+{
+    console->raw = false;
+    terminal_restore();
+    ask_init(console->may_ask);
+}
+
+/* A new connection may ask for a password, and whoever does not want to wait for it presses Ctrl-C: it has the terminal as it
+ * usually is. */
+static int connect_again(struct console *console)
+{
+    struct remote_said *said = &console->far.said;
+
+    if (remote_is_connected(console->remote))
+        return EX_OK;
+    make_usual(console);
+    console->far.status = remote_connect(console->remote, said);
+    return make_raw(console);
+}
+
 static int run(struct console *console, bool reconnect)
 {
     int pause_ms = 1000;
 
     for (;;) {
-        enum relay_end end = carry(console);
+        enum relay_end end = RELAY_STREAM_ENDED;
+        console->far.status = EX_OK;
+        if (reconnect && connect_again(console))
+            return EX_OSERR;
+        if (console->far.status == EX_OK)
+            end = carry(console);
         if (end == RELAY_FAILED)
             return EX_OSERR;
         if (!reconnect || !may_come_back(end, console->far.status))
             return end == RELAY_STREAM_ENDED ? console->far.status : EX_OK;
-        say_raw(console, "the console is gone; it is tried again until it is back, or you leave with Ctrl-] or ~.");
+        say_raw(console, "the console is gone; it is tried again until it is back, or you leave with Ctrl-C");
         if (pause_for(console, pause_ms))
             return EX_OK;
         /* A session that worked was worth a quick try; a host that stays away is not asked every second. */
@@ -95,21 +136,25 @@ static int run_in_terminal(struct console *console, bool reconnect)
 
     if (isatty(STDIN_FILENO)) {
         say_error(0, "leave with Ctrl-] or, at the beginning of a line, ~.");
-        if (terminal_raw() < 0)
-            return say_error(EX_OSERR, "the terminal cannot be made raw");
-        console->raw = true;
+        status = make_raw(console);
+        if (status)
+            return status;
     }
-    status = run(console, reconnect && console->raw);
-    if (console->raw) {
-        terminal_restore();
+    bool raw = console->raw;
+    status = run(console, reconnect && raw);
+    if (raw) {
+        make_usual(console);
         dprintf(STDERR_FILENO, "\r\n");
     }
-    return client_said(status, &console->far.said);
+    client_said(status, &console->far.said);
+    if (raw && console->through_ssh && memmem(console->far.said.text, console->far.said.len, "Permission denied", 17))
+        say_error(0, "a console's ssh cannot ask for a password; ssh-agent answers for you, or ControlMaster of ssh_config(5)");
+    return status;
 }
 
 int client_console(const struct options *options, size_t n, const char *const *argv)
 {
-    struct console console = { .raw = false };
+    struct console console = { .may_ask = ask_allowed(), .through_ssh = options->remote.ssh };
     int status = client_command(console.command, "console", options->takeover ? "--takeover" : NULL, n - 1, argv + 1);
 
     if (status)

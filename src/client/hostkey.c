@@ -44,13 +44,27 @@ static const char *known_hosts_of(ssh_session session, char out[static 300])
     return out;
 }
 
+/* As known_hosts has it. */
+static const char *known_name_of(const struct login *login, ssh_session session, char out[static 300])
+{
+    char *host = NULL;
+    unsigned port = 22;
+
+    ssh_options_get_port(session, &port);
+    if (ssh_options_get(session, SSH_OPTIONS_HOST, &host) != SSH_OK)
+        return login->spec.host;
+    snprintf(out, 300, port == 22 ? "%s" : "'[%s]:%u'", host, port);
+    ssh_string_free_char(host);
+    return out;
+}
+
 static int changed(const struct login *login, ssh_session session, const struct host_key *key, char why[static WHY_SIZE])
 {
-    char file[300];
+    char name[300], file[300];
 
     return why_say(why, EX_PROTOCOL, "THE HOST'S KEY IS NOT THE ONE IT HAD. Somebody may be in between, and nothing was sent. It "
                    "shows %s %s. Ask its administrator; only if the change is confirmed: ssh-keygen -R %s -f %s",
-                   key->kind, key->fingerprint, login->spec.host, known_hosts_of(session, file));
+                   key->kind, key->fingerprint, known_name_of(login, session, name), known_hosts_of(session, file));
 }
 
 /* Under ask_lock(). */

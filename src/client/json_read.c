@@ -114,10 +114,20 @@ static int read_escape(struct reading *reading, char *out, size_t *len)
     return 0;
 }
 
+/* How long it is as it stands there, up to its quote or to the end of all. */
+static size_t raw_length(const struct reading *reading)
+{
+    const char *at = reading->at;
+
+    while (at < reading->end && *at != '"')
+        at += *at == '\\' && reading->end - at > 1 ? 2 : 1;
+    return (size_t)(at - reading->at);
+}
+
 /* Behind the first quote. What comes out is never longer than what stands there. */
 static int read_string(struct reading *reading, char **ret)
 {
-    char *out = malloc((size_t)(reading->end - reading->at) + 1);
+    char *out = malloc(raw_length(reading) + 1);
     size_t len = 0, n;
     uint32_t code;
     int r = 0;

@@ -26,6 +26,7 @@ struct host {
     struct remote *remote;
     pthread_t thread;
     bool started;
+    bool given_up;                 /* it does not let the user in: whoever asks again and again is locked out in the end */
     /* --- its answer --- */
     int status;
     struct json_value *machines;   /* an array of objects; NULL: none came, and said has why */
@@ -50,11 +51,18 @@ static void no_listing(struct host *host, int status, const char *why)
     host->said.len = (size_t)snprintf(host->said.text, sizeof host->said.text, "virtgate: %s: %s\n", host->spec, why);
 }
 
+static bool is_final(int status)
+{
+    return status == EX_NOPERM || status == EX_PROTOCOL || status == EX_CONFIG || status == EX_USAGE;
+}
+
 static void ask(struct host *host)
 {
     char *text = NULL;
     size_t len = 0;
 
+    if (host->given_up)
+        return;
     json_free(host->machines);
     host->machines = NULL;
     host->said.len = 0;
@@ -62,6 +70,7 @@ static void ask(struct host *host)
         host->status = remote_new(host->spec, &host->options->remote, &host->remote, &host->said);
     if (host->remote)
         host->status = remote_connect(host->remote, &host->said);
+    host->given_up = is_final(host->status);
     if (host->remote && host->status == 0)
         host->status = remote_read(host->remote, "list --json", LIST_MAX, &text, &len, &host->said);
     if (host->status == 0 && json_read(text, len, &host->machines) < 0)
@@ -225,7 +234,15 @@ static void print_json(FILE *out, const struct host *hosts, size_t n)
 
 /* --- once, and again and again -------------------------------------------------------------------------------------------- */
 
-/* The answers as one text, so that a watcher sees whether something has changed. */
+static void print_answers(FILE *out, const struct host *hosts, size_t n, bool as_json)
+{
+    if (as_json)
+        print_json(out, hosts, n);
+    else
+        print_table(out, hosts, n);
+}
+
+/* The answers and complaints as one text, so that a watcher sees whether something has changed. */
 static char *make_text(const struct host *hosts, size_t n, bool as_json)
 {
     char *text = NULL;
@@ -234,10 +251,9 @@ static char *make_text(const struct host *hosts, size_t n, bool as_json)
 
     if (!out)
         return NULL;
-    if (as_json)
-        print_json(out, hosts, n);
-    else
-        print_table(out, hosts, n);
+    print_answers(out, hosts, n, as_json);
+    for (size_t i = 0; i < n; i++)
+        fwrite(hosts[i].said.text, 1, hosts[i].said.len, out);
     fclose(out);
     return text;
 }
@@ -261,48 +277,65 @@ static int complain(const struct host *hosts, size_t n)
     return status;
 }
 
-static int show(const char *text, bool redraw)
+static int show(const struct host *hosts, size_t n, bool as_json, bool redraw)
 {
     if (redraw)
         fputs("\x1b[H\x1b[J", stdout);
-    fputs(text, stdout);
-    return fflush(stdout) ? EX_IOERR : EX_OK;
+    print_answers(stdout, hosts, n, as_json);
+    return fflush(stdout) || ferror(stdout) ? say_error(EX_IOERR, "the list could not be written") : EX_OK;
 }
 
 static int list_once(struct host *hosts, size_t n, const struct options *options)
 {
     ask_all(hosts, n);
-    char *text = make_text(hosts, n, options->json);
     int status = complain(hosts, n);
 
     /* With one host and no answer there is no table to show. */
-    if (text && (options->json || n > 1 || hosts[0].machines) && show(text, false))
-        status = say_error(EX_IOERR, "the list could not be written");
-    free(text);
-    return text ? status : EX_OSERR;
+    if ((options->json || n > 1 || hosts[0].machines) && show(hosts, n, options->json, false))
+        return EX_IOERR;
+    return status;
+}
+
+static bool all_given_up(const struct host *hosts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!hosts[i].given_up)
+            return false;
+    return true;
+}
+
+/* The complaints under the table, which would wipe them away. */
+static int show_change(const struct host *hosts, size_t n, bool as_json)
+{
+    int status = all_given_up(hosts, n) ? EX_OK : show(hosts, n, as_json, isatty(STDOUT_FILENO) && !as_json);
+
+    complain(hosts, n);
+    return status;
 }
 
 /* Says what changes: on a terminal the table stays in its place, elsewhere each one that differs is printed. */
 static int list_watch(struct host *hosts, size_t n, const struct options *options)
 {
     char *before = NULL;
+    int status = EX_OK;
 
-    for (;;) {
+    while (status == EX_OK) {
         ask_all(hosts, n);
+        say_init(false); /* how it comes about has been said */
         char *text = make_text(hosts, n, options->json);
         if (!text)
-            break;
-        if (!before || strcmp(before, text) != 0) {
-            complain(hosts, n);
-            if (show(text, isatty(STDOUT_FILENO) && !options->json))
-                return EX_IOERR;
-        }
+            status = say_error(EX_OSERR, "this computer is short of memory");
+        else if (!before || strcmp(before, text) != 0)
+            status = show_change(hosts, n, options->json);
         free(before);
         before = text;
-        nanosleep(&(struct timespec){ .tv_sec = WATCH_S }, NULL);
+        if (status == EX_OK && all_given_up(hosts, n))
+            status = hosts[0].status;
+        else if (status == EX_OK)
+            nanosleep(&(struct timespec){ .tv_sec = WATCH_S }, NULL);
     }
     free(before);
-    return say_error(EX_OSERR, "this computer is short of memory");
+    return status;
 }
 
 int client_list(const struct options *options, size_t n, const char *const *argv)

@@ -74,7 +74,7 @@ static struct line *find_room(struct remote *remote)
 {
     for (size_t i = 0; i < remote->n_lines; i++) {
         struct line *line = remote->line[i];
-        if (!line->limit || line->running < line->limit)
+        if (!carrier_is_lost(line->carrier) && (!line->limit || line->running < line->limit))
             return line;
     }
     return NULL;
@@ -90,11 +90,44 @@ static int open_carrier(struct remote *remote, struct carrier **ret, char why[st
     return status;
 }
 
+static void drop_line(struct remote *remote, struct line *line)
+{
+    for (size_t i = 0; i < remote->n_lines; i++)
+        if (remote->line[i] == line)
+            remote->line[i] = remote->line[--remote->n_lines];
+}
+
+static void free_line(struct line *line)
+{
+    carrier_stop(line->carrier);
+    free(line);
+}
+
+/* Connections that broke while nothing ran on them. */
+static void drop_lost_lines(struct remote *remote)
+{
+    struct line *lost;
+
+    do {
+        lost = NULL;
+        pthread_mutex_lock(&remote->lock);
+        for (size_t i = 0; i < remote->n_lines && !lost; i++)
+            if (remote->line[i]->running == 0 && carrier_is_lost(remote->line[i]->carrier))
+                lost = remote->line[i];
+        if (lost)
+            drop_line(remote, lost);
+        pthread_mutex_unlock(&remote->lock);
+        if (lost)
+            free_line(lost);
+    } while (lost);
+}
+
 /* Adds a new connection for one command (or for none yet). */
 static int add_line(struct remote *remote, unsigned running, struct line **ret, char why[static WHY_SIZE])
 {
     struct line *line = calloc(1, sizeof *line);
 
+    drop_lost_lines(remote);
     if (!line)
         return why_say(why, EX_OSERR, "this computer is short of memory; try again");
     int status = open_carrier(remote, &line->carrier, why);
@@ -111,8 +144,7 @@ static int add_line(struct remote *remote, unsigned running, struct line **ret, 
         remote->line[remote->n_lines++] = line;
     pthread_mutex_unlock(&remote->lock);
     if (!room) {
-        carrier_stop(line->carrier);
-        free(line);
+        free_line(line);
         return why_say(why, EX_TEMPFAIL, "%d connections are open already; close some", LINES_MAX);
     }
     *ret = line;
@@ -142,13 +174,6 @@ static void learn_limit(struct remote *remote, struct line *line)
     }
 }
 
-static void drop_line(struct remote *remote, struct line *line)
-{
-    for (size_t i = 0; i < remote->n_lines; i++)
-        if (remote->line[i] == line)
-            remote->line[i] = remote->line[--remote->n_lines];
-}
-
 /* Gives the line back; one that broke, or took nothing with nothing running on it, goes with its last user. */
 static void put_line_back(struct remote *remote, struct line *line, enum carry_end end)
 {
@@ -162,10 +187,19 @@ static void put_line_back(struct remote *remote, struct line *line, enum carry_e
     for (size_t i = 0; i < remote->n_lines; i++)
         unused &= remote->line[i] != line;
     pthread_mutex_unlock(&remote->lock);
-    if (unused) {
-        carrier_stop(line->carrier);
-        free(line);
-    }
+    if (unused)
+        free_line(line);
+}
+
+bool remote_is_connected(struct remote *remote)
+{
+    bool found = remote->ssh;
+
+    pthread_mutex_lock(&remote->lock);
+    for (size_t i = 0; i < remote->n_lines; i++)
+        found |= !carrier_is_lost(remote->line[i]->carrier);
+    pthread_mutex_unlock(&remote->lock);
+    return found;
 }
 
 int remote_connect(struct remote *remote, struct remote_said *said)
@@ -174,7 +208,7 @@ int remote_connect(struct remote *remote, struct remote_said *said)
     struct line *line;
 
     said->len = 0;
-    if (remote->ssh || remote->n_lines > 0)
+    if (remote_is_connected(remote))
         return 0;
     say_progress("%s: connecting", login_name(remote->login));
     int status = add_line(remote, 0, &line, why);
@@ -298,10 +332,8 @@ void remote_free(struct remote *remote)
 {
     if (!remote)
         return;
-    for (size_t i = 0; i < remote->n_lines; i++) {
-        carrier_stop(remote->line[i]->carrier);
-        free(remote->line[i]);
-    }
+    for (size_t i = 0; i < remote->n_lines; i++)
+        free_line(remote->line[i]);
     login_free(remote->login);
     free(remote);
 }

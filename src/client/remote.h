@@ -24,8 +24,11 @@ struct remote_said {       /* what the command, or this program, said on standar
 /* Connects to nothing yet. 0; or a status of sysexits.h and said. */
 int remote_new(const char *spec, const struct remote_options *options, struct remote **ret, struct remote_said *said);
 
-/* Connects now, so that what goes wrong does so before anything else begins. As above. */
+/* Connects now, unless it is connected, so that what goes wrong does so before anything else begins. As above. */
 int remote_connect(struct remote *remote, struct remote_said *said);
+
+/* Always true with ssh. */
+bool remote_is_connected(struct remote *remote);
 
 /* Runs the command with in and out as its input and output, until it has ended; the caller's afterwards. Returns its
  * status; or one of sysexits.h, and said, when it did not come to run or was lost. */

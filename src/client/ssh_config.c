@@ -9,12 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/text.h"
 
 #define DEPTH_MAX 16
 #define LINE_SIZE 4096
+#define LIBSSH_LINE_MAX 1000 /* it would cut a longer one in two */
 #define BLANKS " \t\r\n"
 
 struct reading {
@@ -23,6 +26,8 @@ struct reading {
     FILE *flat;
     enum { NOT_OURS, OURS, FOR_LIBSSH } block; /* what is being read: of another host, of this one, or in a Match */
     unsigned depth;
+    enum ssh_config_file kind;
+    char *why;
 };
 
 static int read_file(struct reading *reading, const char *path);
@@ -126,6 +131,22 @@ static void set_timeout(struct reading *reading, const char *value)
         reading->config->timeout_ms = (int)seconds * 1000;
 }
 
+static void set_alive_interval(struct reading *reading, const char *value)
+{
+    uint64_t seconds;
+
+    if (io_parse_number(value, strlen(value), 1, 3600, &seconds) == 0)
+        reading->config->alive_s = (int)seconds;
+}
+
+static void set_alive_count(struct reading *reading, const char *value)
+{
+    uint64_t count;
+
+    if (io_parse_number(value, strlen(value), 1, 1000, &count) == 0)
+        reading->config->alive_count = (unsigned)count;
+}
+
 static void set_bind(struct reading *reading, const char *value)
 {
     (void)value;
@@ -135,6 +156,39 @@ static void set_bind(struct reading *reading, const char *value)
 static void set_identities_only(struct reading *reading, const char *value)
 {
     reading->config->identities_only = is_yes(value);
+}
+
+static bool is_no(const char *value)
+{
+    return strcasecmp(value, "no") == 0 || strcasecmp(value, "false") == 0;
+}
+
+static void set_publickey(struct reading *reading, const char *value)
+{
+    reading->config->off |= is_no(value) ? METHOD_PUBLICKEY : 0;
+}
+
+static void set_interactive(struct reading *reading, const char *value)
+{
+    reading->config->off |= is_no(value) ? METHOD_INTERACTIVE : 0;
+}
+
+static void set_password(struct reading *reading, const char *value)
+{
+    reading->config->off |= is_no(value) ? METHOD_PASSWORD : 0;
+}
+
+static void set_preferred(struct reading *reading, const char *value)
+{
+    snprintf(reading->config->preferred, sizeof reading->config->preferred, "%s", value);
+}
+
+static void set_agent(struct reading *reading, const char *value)
+{
+    const char *variable = strcmp(value, "SSH_AUTH_SOCK") == 0 ? value : value[0] == '$' ? value + 1 : NULL;
+    const char *path = variable ? getenv(variable) : value;
+
+    reading->config->agent = strcasecmp(value, "none") == 0 || !path ? strdup("none") : expand(reading, path);
 }
 
 static void set_batch(struct reading *reading, const char *value)
@@ -167,10 +221,17 @@ static const struct keyword {
     { "CertificateFile", true, set_certificate },
     { "StrictHostKeyChecking", false, set_strict },
     { "IdentitiesOnly", false, set_identities_only },
+    { "IdentityAgent", false, set_agent },
     { "BatchMode", false, set_batch },
     { "BindAddress", false, set_bind },
     { "ConnectTimeout", false, set_timeout },
+    { "KbdInteractiveAuthentication", false, set_interactive },
+    { "PasswordAuthentication", false, set_password },
+    { "PreferredAuthentications", false, set_preferred },
+    { "PubkeyAuthentication", false, set_publickey },
     { "RevokedHostKeys", false, set_revoked },
+    { "ServerAliveCountMax", false, set_alive_count },
+    { "ServerAliveInterval", false, set_alive_interval },
     { "AddressFamily", false, NULL },
     { "CanonicalizeHostname", false, NULL },
     { "HostKeyAlias", false, NULL },
@@ -278,49 +339,88 @@ static void take_line(struct reading *reading, const char *word, char *rest)
         add_lacking(reading, "a second UserKnownHostsFile");
 }
 
-static int read_line(struct reading *reading, char *line)
+static int complain(const struct reading *reading, int error, const char *path, const char *what)
 {
-    char whole[LINE_SIZE];
+    char shown[SSH_CONFIG_WHY_SIZE / 2];
 
-    snprintf(whole, sizeof whole, "%.*s", (int)strcspn(line, "\r\n"), line);
+    text_escape(shown, sizeof shown, path, strlen(path));
+    snprintf(reading->why, SSH_CONFIG_WHY_SIZE, "%s: %s", shown, what);
+    return error;
+}
+
+/* libssh 0.11 would pick the agent's keys once more, and by fewer files (agent.h). */
+static bool is_done_here(const char *word)
+{
+    return strcasecmp(word, "IdentitiesOnly") == 0;
+}
+
+static int read_line(struct reading *reading, const char *path, char *line)
+{
+    char whole[LIBSSH_LINE_MAX + 1];
+    size_t len = strcspn(line, "\r\n");
+
+    snprintf(whole, sizeof whole, "%.*s", (int)(len < sizeof whole ? len : 0), line);
     const char *word = next_word(&line, BLANKS "=");
     if (!word)
         return 0;
+    bool is_match = strcasecmp(word, "Match") == 0;
+    if (len >= sizeof whole && (is_match || reading->block != NOT_OURS) && strcasecmp(word, "Host") != 0)
+        return complain(reading, -E2BIG, path, "a line is too long for this program; use --ssh ssh");
     line += strspn(line, BLANKS "="); /* "Port = 22" */
     if (strcasecmp(word, "Host") == 0)
         begin_host(reading, line);
-    else if (strcasecmp(word, "Match") == 0)
+    else if (is_match)
         begin_match(reading, line, whole);
     else if (strcasecmp(word, "Include") == 0 && reading->block == OURS)
         return include(reading, line);
-    else if (reading->block != NOT_OURS)
+    else if (reading->block == FOR_LIBSSH || (reading->block == OURS && !is_done_here(word)))
         pass_on(reading, whole);
     if (reading->block == OURS)
         take_line(reading, word, line);
     return 0;
 }
 
+/* As ssh(1) has it, and as Debian does with the user's own group: who can write to it can have commands run. */
+static bool others_can_write(FILE *in)
+{
+    struct stat st;
+
+    return fstat(fileno(in), &st) < 0 || (st.st_uid != 0 && st.st_uid != getuid()) || st.st_mode & S_IWOTH ||
+           (st.st_mode & S_IWGRP && st.st_gid != getgid());
+}
+
 static int read_file(struct reading *reading, const char *path)
 {
-    char line[LINE_SIZE];
+    bool named = reading->kind == FILE_NAMED && reading->depth == 0;
+    char *line = NULL;
+    size_t size = 0;
     int r = 0;
 
     if (reading->depth == DEPTH_MAX)
-        return -ELOOP;
+        return complain(reading, -ELOOP, path, "it is included too deep");
     FILE *in = fopen(path, "re");
     if (!in)
-        return errno == ENOENT || errno == EACCES ? 0 : -errno;
+        return !named && (errno == ENOENT || errno == ENOTDIR || errno == EACCES) ? 0
+            : complain(reading, -errno, path, strerror(errno));
     reading->depth++;
-    while (r == 0 && fgets(line, sizeof line, in))
-        r = read_line(reading, line);
+    if (reading->kind == FILE_OWN && others_can_write(in))
+        r = complain(reading, -EPERM, path, "others can write to it (ssh refuses that too); try chmod go-w");
+    while (r == 0 && getline(&line, &size, in) >= 0)
+        r = read_line(reading, path, line);
+    if (r == 0 && ferror(in))
+        r = complain(reading, -EIO, path, strerror(errno));
     reading->depth--;
+    free(line);
     fclose(in);
     return r;
 }
 
-int ssh_config_read(struct ssh_config *config, const char *path, const char *home, const char *host, FILE *flat)
+int ssh_config_read(struct ssh_config *config, const char *path, enum ssh_config_file kind, const char *home, const char *host,
+                    FILE *flat, char why[static SSH_CONFIG_WHY_SIZE])
 {
-    struct reading reading = { .config = config, .home = home, .host = host, .flat = flat, .block = OURS };
+    struct reading reading = {
+        .config = config, .home = home, .host = host, .flat = flat, .block = OURS, .kind = kind, .why = why,
+    };
     int r = read_file(&reading, path);
 
     end_match(&reading);
@@ -340,5 +440,6 @@ void ssh_config_clear(struct ssh_config *config)
         free(config->identity[i]);
     for (size_t i = 0; i < config->n_certificates; i++)
         free(config->certificate[i]);
+    free(config->agent);
     *config = (struct ssh_config){ 0 };
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "client/ask.h"
 #include "client/ssh_start.h"
 
 #define SSH_FAILED 255
@@ -38,6 +39,8 @@ int through_ssh(const char *ssh, const struct host_spec *spec, const char *comma
     if (r < 0)
         return r;
     ssh_words_add(&words, "-T");
+    if (!ask_allowed())
+        ssh_words_add(&words, "-oBatchMode=yes");
     ssh_words_add_host(&words, spec);
     ssh_words_add(&words, command);
     if (pipe2(err, O_CLOEXEC) < 0) {

@@ -25,6 +25,7 @@
 
 #define INFO_MAX (256U * 1024)
 #define GUESTS_MAX 60      /* connections of the viewer at one time */
+#define VIEWER_ENDS_MS 5000
 
 extern char **environ;
 
@@ -151,7 +152,9 @@ static int viewer_status(struct view *view)
     if (!view->viewer || waitpid(view->viewer, &status, WNOHANG) != view->viewer)
         return -1;
     view->viewer = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    return say_error(EX_SOFTWARE, "the viewer was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
 }
 
 /* Until the viewer ends or a signal asks to. */
@@ -178,10 +181,23 @@ static int wait_for_end(struct view *view)
     }
 }
 
+/* One that was asked to end; after a while it is not asked any more. */
 static void reap(struct view *view)
 {
-    if (view->viewer)
-        waitpid(view->viewer, NULL, 0);
+    struct pollfd wait = { .fd = view->signals, .events = POLLIN };
+    int64_t end_ms = io_monotonic_ms() + VIEWER_ENDS_MS, left;
+    struct signalfd_siginfo info;
+
+    while (view->viewer && waitpid(view->viewer, NULL, WNOHANG) == 0) {
+        left = end_ms - io_monotonic_ms();
+        if (left <= 0) {
+            kill(view->viewer, SIGKILL);
+            waitpid(view->viewer, NULL, 0);
+            return;
+        }
+        if (poll(&wait, 1, (int)left) > 0 && read(view->signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD)
+            end_ms = 0; /* whoever asks twice does not want to wait */
+    }
 }
 
 /* --- all of it -------------------------------------------------------------------------------------------------------------- */
@@ -213,8 +229,10 @@ static int run(struct view *view, const char *type, const struct viewer *viewer,
     if (status == 0)
         status = wait_for_end(view);
     listen_close(&view->listening);
-    end_all(view);
     reap(view);
+    /* A connection that is being made is waited for; whoever does not want to may send another signal. */
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+    end_all(view);
     /* The viewer cannot say that the gate has refused. */
     return view->failed ? view->failed : status;
 }

@@ -11,7 +11,7 @@
 #define CTRL_RIGHT_BRACKET 0x1d
 
 static struct termios before;
-static bool is_raw;
+static bool is_raw, at_exit;
 static volatile int stop;
 
 static void on_signal(int number)
@@ -38,7 +38,8 @@ int terminal_raw(void)
         return -errno;
     stop = 0;
     catch_signals(on_signal);
-    atexit(terminal_restore);
+    if (!at_exit)
+        at_exit = atexit(terminal_restore) == 0;
     raw = before;
     cfmakeraw(&raw);
     if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0)

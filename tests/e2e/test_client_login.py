@@ -3,7 +3,9 @@
 import os
 import pathlib
 import re
+import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -75,6 +77,31 @@ def test_agent(home):
         one_line(client.run("list", ALICE, "-F", home.config, env=env), EX_NOPERM, b"permission denied")
 
 
+@pytest.mark.parametrize("half", ["beside", "inside", "alone"])
+def test_part_of_an_agent(home, half):
+    """IdentitiesOnly: of many keys the agent signs with the one of the configuration, whose file nobody can open here, and the
+    host does not see so many others that it ends the login. The public half of it is where users have it."""
+    key = home.key("mine")
+    others = [home.key(f"other-{number}") for number in range(8)]
+    with client.authorized("alice", key), client.agent(home.folder, *others, key) as env:
+        subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", key], check=True)
+        if half == "inside":
+            pathlib.Path(f"{key}.pub").unlink()
+        elif half == "alone":
+            key.unlink()
+            key = f"{key}.pub"
+        home.settings(f"IdentityFile {key}\n")
+        result = client.run("list", ALICE, "-F", home.config, env=env)
+        one_line(result, EX_NOPERM, b"the host closed the connection during the login")      # too many keys
+        home.settings(f"IdentityFile {key}\nIdentitiesOnly yes\n")
+        assert is_list(client.run("list", ALICE, "-F", home.config, env=env))
+        # The same agent by the configuration, and none.
+        home.settings(f"IdentityFile {key}\nIdentitiesOnly yes\nIdentityAgent {env['SSH_AUTH_SOCK']}\n")
+        assert is_list(client.run("list", ALICE, "-F", home.config))
+        home.settings(f"IdentityFile {key}\nIdentitiesOnly yes\nIdentityAgent none\n")
+        one_line(client.run("list", ALICE, "-F", home.config, env=env), EX_NOPERM, b"permission denied")
+
+
 def test_agent_that_does_not_answer(home):
     """Somebody's socket that is no agent is no reason not to try the key in the file."""
     with socket.socket(socket.AF_UNIX) as listener:
@@ -101,6 +128,20 @@ def test_passphrase(home):
         with client.terminal("list", ALICE, "-F", home.config) as t:
             t.talk.read_until(rb"permission denied")
             assert t.wait() == EX_NOPERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_question_ended_by_a_signal(home, number, hosts):
+    """The terminal shows again what is typed, whichever thread has asked; and the program ends by the signal."""
+    key = home.key("mine", "open sesame")
+    home.settings(f"IdentityFile {key}\n")
+    with client.authorized("alice", key), client.terminal("list", *[ALICE] * hosts, "-F", home.config) as t:
+        t.talk.read_until(rb"Passphrase of the key .*mine: ")
+        assert t.settings() != t.before
+        t.process.send_signal(number)
+        assert t.wait() == -number
+        assert t.settings() == t.before
 
 
 def test_passphrase_is_not_asked_for_a_key_that_does_not_count(home):
@@ -153,6 +194,56 @@ def test_password(home, append, question):
         one_line(client.run("list", host, "-F", home.config), EX_NOPERM, b"no terminal to ask")
 
 
+def test_host_that_thinks_about_it(home, tmp_path):
+    """How long it takes to confirm a login elsewhere, by a telephone, is no matter of how long the way may take."""
+    pam_sshd.set_passwords("alice")
+    slow = "auth required pam_exec.so quiet /bin/sleep 12"
+    with pam_sshd.pam(pam_sshd.stack(auth=slow, account=None, session=None)), \
+            pam_sshd.server("PubkeyAuthentication no\nPasswordAuthentication no\n") as port:
+        home.knows(port)
+        home.settings("ConnectTimeout 10\n")
+        with client.terminal("list", f"{ALICE}:{port}", "-F", home.config) as t:
+            t.talk.deadline = 60
+            t.talk.read_until(rb"Password: ")
+            t.talk.write(pam_sshd.PASSWORD.encode() + b"\n")
+            t.talk.read_until(rb"cards2 ")
+            assert t.wait() == 0
+
+
+def test_question_of_several_lines(home, tmp_path):
+    """Each line of it is shown, and what would act on the terminal is not passed to it."""
+    pam_sshd.set_passwords("alice")
+    text = tmp_path / "text"
+    text.write_text("Choose:\n 1 \x1b]0;x\x07 telephone\n")
+    with pam_sshd.pam(pam_sshd.stack(auth=f"auth optional pam_echo.so file={text}", account=None, session=None)), \
+            pam_sshd.server("PubkeyAuthentication no\nPasswordAuthentication no\n") as port:
+        home.knows(port)
+        with client.terminal("list", f"{ALICE}:{port}", "-F", home.config) as t:
+            said = t.talk.read_until(rb"Password: ")
+            assert b"Choose:\r\n 1 " in said and b"telephone\r\n" in said
+            assert b"\x1b" not in said and b"\x07" not in said
+            t.talk.write(pam_sshd.PASSWORD.encode() + b"\n")
+            t.talk.read_until(rb"cards2 ")
+            assert t.wait() == 0
+
+
+@pytest.mark.parametrize("settings, asks", [
+    ("", False), ("PubkeyAuthentication no\n", True), ("PreferredAuthentications password,publickey\n", True),
+    ("PreferredAuthentications publickey,password\n", False),
+])
+def test_methods_of_configuration(home, port, settings, asks):
+    home.knows(port)
+    home.settings(settings)
+    with client.terminal("list", f"{ALICE}:{port}", "-F", home.config) as t:
+        if asks:
+            t.talk.read_until(rb"assword: ")
+            t.talk.write(pam_sshd.PASSWORD.encode() + b"\n")
+        assert b"assword" not in t.talk.read_until(rb"cards2 ")
+        assert t.wait() == 0
+    home.settings("PubkeyAuthentication no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n")
+    one_line(client.run("list", f"{ALICE}:{port}", "-F", home.config), EX_NOPERM, b"turns off all that the host takes")
+
+
 # --- the host's key --------------------------------------------------------------------------------------------------------
 
 def other_key(home):
@@ -197,6 +288,17 @@ def test_changed_host(home, port, setting):
         assert t.wait() == EX_PROTOCOL
     assert home.known_hosts.read_text() == before
     assert not vgtest.settled_log(mark, "alice")
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_changed_host_that_is_confirmed(home, port, by_name):
+    """The command that is said takes the old key away: the host is a new one then."""
+    home.knows(port, other_key(home))
+    home.settings(f"Host gate\n  HostName {HOST}\n  Port {port}\n  User alice\n" if by_name else "")
+    host = "gate" if by_name else f"{ALICE}:{port}"
+    said = client.run("list", host, "-F", home.config).stderr.decode()
+    subprocess.run(re.search(r"ssh-keygen -R .*", said)[0], shell=True, check=True, capture_output=True)
+    one_line(client.run("list", host, "-F", home.config), EX_PROTOCOL, b"not known here .*nobody to ask")
 
 
 # --- the way there ---------------------------------------------------------------------------------------------------------
@@ -252,6 +354,25 @@ def test_words_that_are_not_known(home):
     one_line(client.run("list", ALICE, "-F", home.config), EX_CONFIG, b"RevokedHostKeys .*use --ssh ssh")
 
 
+def test_configuration_that_is_not_there(home):
+    one_line(client.run("list", ALICE, "-F", "/nonexistent/config"), EX_CONFIG, b"/nonexistent/config: No such file or directory")
+    one_line(client.run("list", ALICE, "-F", home.folder), EX_CONFIG, b"Is a directory")
+
+
+def test_configuration_that_others_can_write():
+    """It may have commands in it: ssh does not read it either, and says so."""
+    path = pathlib.Path("/root/.ssh/config")
+    before = path.read_text() if path.exists() else None
+    try:
+        path.write_text("")
+        path.chmod(0o646)
+        one_line(client.run("list", ALICE), EX_CONFIG, b"/root/.ssh/config: others can write to it .*chmod go-w")
+        assert b"Bad owner or permissions" in client.run("list", ALICE, "--ssh", "ssh").stderr
+    finally:
+        path.chmod(0o600)
+        path.write_text(before) if before is not None else path.unlink()
+
+
 # --- the system's ssh ------------------------------------------------------------------------------------------------------
 
 def test_through_ssh(home):
@@ -267,3 +388,22 @@ def test_through_ssh_that_fails(home):
     result = client.run("list", f"{ALICE}:1", "--ssh", "ssh")
     assert result.rc == EX_UNAVAILABLE and b"refused" in result.stderr
     one_line(client.run("list", ALICE, "--ssh", "/nonexistent/ssh"), EX_UNAVAILABLE, b"could not be started")
+
+
+def test_through_ssh_nothing_is_asked(home):
+    """With --batch; and while a console has the terminal, where a password would be typed into the machine."""
+    key = home.key("mine", "open sesame")
+    home.settings(f"IdentityFile {key}\nIdentitiesOnly yes\n")
+    with client.authorized("alice", key):
+        with client.terminal("list", ALICE, "--batch", "--ssh", f"ssh -F {home.config}") as t:
+            assert b"passphrase" not in t.talk.read_until(b"Permission denied")
+            assert t.wait() == EX_UNAVAILABLE
+        with client.terminal("console", ALICE, "cards2", "--ssh", f"ssh -F {home.config}") as t:
+            assert b"passphrase" not in t.talk.read_until(b"a console's ssh cannot ask for a password; ssh-agent answers")
+            assert t.wait() == EX_UNAVAILABLE
+            assert t.settings() == t.before
+        with client.terminal("list", ALICE, "--ssh", f"ssh -F {home.config}") as t:
+            t.talk.read_until(b"passphrase for key .*: ")
+            t.talk.write(b"open sesame\n")
+            t.talk.read_until(rb"cards2 ")
+            assert t.wait() == 0
