@@ -2,6 +2,8 @@
 """virtgate list, info, console, proxy, and its place as ssh for libvirt."""
 import json
 import os
+import pathlib
+import re
 import signal
 import subprocess
 
@@ -9,6 +11,7 @@ import pytest
 
 import client
 import gui
+import pam_sshd
 import vgtest
 from client import ALICE
 from vgtest import HOST, ask_greeting, free, wait_until
@@ -82,6 +85,51 @@ def watch():
         process.wait()
         process.stdout.close()
     assert len(vgtest.settled_log(mark, "Accepted publickey for bob")) == 1
+
+
+def test_list_watch_on_a_terminal():
+    """The table stays in its place, and what a host complains of is under it, where it is not wiped away."""
+    with client.terminal("list", "--watch", ALICE, f"{ALICE}:1") as t:
+        seen = t.talk.read_until(rb"port 1 refuses connections.*\n")
+        table, = re.findall(rb"\x1b\[H\x1b\[J([^\x1b]*)$", seen)
+        assert table.index(b"cards2 ") < table.index(b"port 1 refuses")
+
+
+def test_list_watch_of_a_host_that_does_not_let_in():
+    """It is asked once: who knocks every two seconds is locked out in the end."""
+    mark = vgtest.log_mark()
+    result = client.run("list", "--watch", f"nobody@{HOST}")
+    assert result.rc == 77 and result.stderr.count(b"permission denied") == 1 and result.stdout == b""
+    assert len(vgtest.settled_log(mark, f"Connection from {HOST} ")) == 1
+
+
+# What acts on a terminal, in an answer as one that the gate escapes and as it is.
+NASTY = "\\u001b]0;x\\u0007\\u009b31m"
+RAW = "\x1b]0;x\x07\x9b31m".encode("latin-1")
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["info", "x"], ["view", "x"], ["power", "off", "x"], ["console", "x"]],
+                         ids=" ".join)
+def test_host_that_writes_to_the_terminal(tmp_path, words):
+    """Not in the name, state and rights of a machine, nor in lines, nor on standard error."""
+    verb, *rest = words
+    answer = tmp_path / "answer"
+    answer.write_bytes(f'[{{"name": "{NASTY}", "state": "{NASTY}", "rights": ["{NASTY}"]}}]\n'.encode() if verb == "list" else
+                       RAW + b"\n")
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents:
+        if folder.stat().st_uid == 0 and folder != pathlib.Path("/tmp") and folder != pathlib.Path("/"):
+            folder.chmod(0o755)
+    key = client.Home(tmp_path).key("mine")
+    out = f"cat {answer}" if verb in ("list", "info") else "exit 70"      # what a console says is the machine's
+    keys = pathlib.Path("/home/carol/.ssh/authorized_keys")
+    forced = f'command="cat {answer} >&2; {out}" ' + pathlib.Path(f"{key}.pub").read_text()
+    place = [rest[0], f"carol@{HOST}", *rest[1:]] if verb == "power" else [f"carol@{HOST}", *rest]
+    with client.appended(keys, forced), client.terminal(verb, *place, "-F", "none", "-i", key) as t:
+        seen = t.talk.read_until(rb"u001b|x1b")
+        t.wait()
+        seen += t.unread()
+    assert not re.search(rb"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|(?<![\xc2-\xf4])\x9b", seen), seen
 
 
 def test_list_of_no_gate():
@@ -172,6 +220,49 @@ def test_console_of_a_host_that_is_gone():
         assert t.settings() == t.before
 
 
+def test_console_reconnects_to_a_host_that_is_gone():
+    """A new login, for which the terminal is as usual; and Ctrl-C leaves while the machine does not have it."""
+    with client.terminal("console", ALICE, "cards2", "--reconnect") as t:
+        started(t)
+        ask_greeting(t.talk, "cards2")
+        for _ in range(2):
+            client.cut_off("alice")
+            t.talk.read_until(b"the console is gone; it is tried again")
+            ask_greeting(t.talk, "cards2", tries=100)
+        t.talk.write(b"\x03")
+        assert t.talk.read_until(b"\x03") == b"\x03"        # the machine's
+        t.talk.write(LEAVE)
+        assert t.wait() == 0
+        assert t.settings() == t.before
+
+
+@pytest.mark.skipif(bool(pam_sshd.missing()), reason=str(pam_sshd.missing()))
+def test_console_that_reconnects_asks(tmp_path):
+    """The password is another one by now: it is asked for, not shown, and not typed into the machine."""
+    home = client.Home(tmp_path)
+    pam_sshd.set_passwords("alice")
+    with pam_sshd.pam(pam_sshd.stack(auth=None, account=None, session=None)), \
+            pam_sshd.server("PubkeyAuthentication no\nKbdInteractiveAuthentication no\n") as port:
+        home.knows(port)
+        with client.terminal("console", f"{ALICE}:{port}", "cards2", "--reconnect", "-F", home.config) as t:
+            t.talk.deadline = 40    # PAM lets a wrong password wait
+            t.talk.read_until(rb"password: ")
+            t.talk.write(pam_sshd.PASSWORD.encode() + b"\n")
+            started(t)
+            ask_greeting(t.talk, "cards2")
+            subprocess.run(["chpasswd", "-c", "SHA512"], input=b"alice:another one\n", check=True)
+            client.cut_off("alice")
+            t.talk.read_until(rb"the console is gone[\s\S]*password: ")
+            assert not t.is_raw()
+            t.talk.write(b"another one\n")
+            wait_until(t.is_raw, what="a raw terminal")
+            ask_greeting(t.talk, "cards2", tries=100)
+            assert b"another" not in t.unread()
+            t.talk.write(LEAVE)
+            assert t.wait() == 0
+            assert t.settings() == t.before
+
+
 def test_proxy_of_a_host_that_is_gone():
     with vgtest.Opened(["virtgate", "proxy", ALICE, "cards2"]) as p:
         vgtest.Rfb(p.talk)
@@ -198,8 +289,9 @@ def test_console_in_use():
         assert t.wait() == 0
 
 
+@pytest.mark.parametrize("leave", [LEAVE, b"\x03"], ids=repr)
 @pytest.mark.parametrize("way", [[], ["--ssh", "ssh"]], ids=["libssh", "ssh"])
-def test_console_reconnects(way):
+def test_console_reconnects(way, leave):
     """The machine goes and comes back: the same terminal has its console again."""
     with vgtest.extra_vm("mill", "<graphics type='vnc'><listen type='none'/></graphics>"), \
             vgtest.acl(vgtest.ACL.read_text() + "\n[vm mill]\nserial = alice\n"):
@@ -213,7 +305,7 @@ def test_console_reconnects(way):
             vgtest.virsh("destroy", "mill")
             t.talk.read_until(b"the console is gone; it is tried again")
             # It is left while there is none, too.
-            t.talk.write(LEAVE)
+            t.talk.write(leave)
             assert t.wait() == 0
             assert t.settings() == t.before
         free()

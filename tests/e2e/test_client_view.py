@@ -172,6 +172,37 @@ def test_viewer_of_ones_own(tmp_path):
         assert re.fullmatch(expected + "\n", out.read_text())
 
 
+def script(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_viewer_that_is_killed(tmp_path):
+    """It says so, and leaves nothing behind."""
+    before = folders()
+    result = client.run("view", ALICE, "spicevm", "--viewer", script(tmp_path / "viewer", "kill -9 $$"))
+    assert (result.rc, result.stdout) == (70, b"")
+    assert re.fullmatch(rb"virtgate: the viewer was ended by signal 9 \(Killed\)\n", result.stderr)
+    assert folders() == before
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_viewer_that_does_not_end(tmp_path, signals):
+    """It is asked to, and then not asked any more: after a while, or when whoever waits asks again."""
+    viewer = script(tmp_path / "viewer", f"trap '' TERM\necho $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 1000")
+    process = subprocess.Popen(["virtgate", "view", ALICE, "cards2", "--viewer", viewer])
+    try:
+        wait_until((tmp_path / "pid").exists, what="the viewer")
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) in (0, -signal.SIGTERM)
+        assert not pathlib.Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize("program", ["vncviewer", "gvncviewer"])
 def test_viewer_that_is_there(desktop, tmp_path, monkeypatch, program):
     """The only one that is installed."""
