@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virtgate over a real way: another computer, a jump host between it and the gate, a slow and lossy link, a host that goes.
 
-  home -- (10.99.1.0/24) -- jump -- (10.99.2.0/24) -- the gate
+  home -- (10.99.1.0/24) -- jump -- (10.99.2.0/24) -- the gate -- (10.99.3.0/24) -- away
 
-Three network namespaces. home's only way is the jump host's sshd, which forwards no packets; the gate's knows nothing of home."""
+Four network namespaces. home's only way is the jump host's sshd, which forwards no packets; the gate's knows nothing of home.
+The cables of home and away are as bad as a test wants them (tests/lib/link.py)."""
+import collections
 import contextlib
-import ctypes
 import os
 import pathlib
 import re
 import signal
 import socket
 import subprocess
-import threading
 
 import pytest
 
 import client
 import pam_sshd
 import vgtest
+from link import Link, call_in, do, inside, move_to, namespace
 from vgtest import ask_greeting
 
 
 def missing():
-    return client.missing("ip", "tc", "nft", "nsenter") or pam_sshd.missing()
+    return client.missing("ip", "nsenter") or pam_sshd.missing()
 
 
 WHY = missing()
@@ -31,47 +32,49 @@ pytestmark = pytest.mark.skipif(bool(WHY), reason=str(WHY))
 
 JUMP_FOR_HOME, HOME = "10.99.1.1", "10.99.1.2"
 GATE, JUMP_FOR_GATE = "10.99.2.1", "10.99.2.2"
+GATE_FOR_AWAY, AWAY = "10.99.3.1", "10.99.3.2"
 EX_UNAVAILABLE, EX_PROTOCOL = 69, 76
-NETNS = pathlib.Path("/run/netns")
 
 
 # --- the network ----------------------------------------------------------------------------------------------------------
 
-def do(*words, where=None):
-    inside = ["nsenter", f"--net={NETNS / where}"] if where else []
-    subprocess.run([*inside, *map(str, words)], check=True, capture_output=True, timeout=20)
-
-
-def link(stack, one, one_address, two, two_address):
-    """A cable from the namespace one to two (None: the gate's), its ends called by who is at the other."""
+@contextlib.contextmanager
+def cable(one, one_address, two, two_address):
+    """A good one between two namespaces (None: the gate's), its ends called by who is at the other."""
     do("ip", "link", "add", f"to-{two}", "type", "veth", "peer", "name", f"to-{one or 'gate'}", "netns", two, where=one)
-    if not one:
-        stack.callback(do, "ip", "link", "delete", f"to-{two}")
-    for here, there, address in ((one, two, one_address), (two, one or "gate", two_address)):
-        do("ip", "address", "add", f"{address}/24", "dev", f"to-{there}", where=here)
-        do("ip", "link", "set", f"to-{there}", "up", where=here)
+    try:
+        for here, there, address in ((one, two, one_address), (two, one or "gate", two_address)):
+            do("ip", "address", "add", f"{address}/24", "dev", f"to-{there}", where=here)
+            do("ip", "link", "set", f"to-{there}", "up", where=here)
+        yield
+    finally:
+        do("ip", "link", "delete", f"to-{two}", where=one)
+
+
+# Where virtgate runs, what it calls the gate, and the cable that may be a bad one.
+Way = collections.namedtuple("Way", "where host link")
 
 
 @pytest.fixture(scope="module")
 def network():
+    """The ways to the gate, by their names."""
     with contextlib.ExitStack() as stack:
-        for name in ("home", "jump"):
-            do("ip", "netns", "add", name)
-            stack.callback(do, "ip", "netns", "delete", name)
-            do("ip", "link", "set", "lo", "up", where=name)
-        link(stack, None, GATE, "jump", JUMP_FOR_GATE)
-        link(stack, "home", HOME, "jump", JUMP_FOR_HOME)
-        yield
+        for name in ("home", "jump", "away"):
+            stack.enter_context(namespace(name))
+        stack.enter_context(cable(None, GATE, "jump", JUMP_FOR_GATE))
+        to_jump = stack.enter_context(Link(("home", HOME, "to-jump"), ("jump", JUMP_FOR_HOME, "to-home")))
+        to_gate = stack.enter_context(Link(("away", AWAY, "to-gate"), (None, GATE_FOR_AWAY, "to-away")))
+        yield {"by jump host": Way("home", "gate", to_jump), "straight": Way("away", "straight", to_gate)}
 
 
-def move_to(name):
-    """For preexec_fn, or a thread."""
-    def move():
-        fd = os.open(NETNS / name, os.O_RDONLY | os.O_CLOEXEC)
-        if ctypes.CDLL(None, use_errno=True).setns(fd, 0) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
-        os.close(fd)
-    return move
+@pytest.fixture(params=["by jump host", "straight"])
+def way(request, network, home):
+    """Each of them; whatever has become of it, and of who used it, afterwards it is as it was."""
+    way = network[request.param]
+    with way.link.being():
+        yield way
+    for user in ("carol", "alice"):     # on the other side nobody knows that they have gone
+        client.end_logins(user)
 
 
 @pytest.fixture(scope="module")
@@ -93,42 +96,29 @@ def home(jump, tmp_path):
     made = client.Home(tmp_path)
     recipe = client.recipe("ProxyJump").replace("host1", "gate").replace("host.example.com", GATE)
     made.settings(recipe.replace("alice@jump.example.com:22", f"carol@{JUMP_FOR_HOME}:{jump}") +
-                  f"Host direct\nHostName {GATE}\nUser alice\nConnectTimeout 2\n")
-    made.knows(22, host=GATE)
+                  f"Host direct\nHostName {GATE}\nUser alice\nConnectTimeout 2\n"
+                  f"Host straight\nHostName {GATE_FOR_AWAY}\nUser alice\n"
+                  f"Host *\nConnectTimeout 5\nServerAliveInterval 2\n")
+    for address in (GATE, GATE_FOR_AWAY):
+        made.knows(22, host=address)
     made.knows(jump, host=JUMP_FOR_HOME)
     with client.appended("/root/.ssh/known_hosts", f"[{JUMP_FOR_HOME}]:{jump} {key_of()}\n"):
         yield made
     vgtest.free()
 
 
-def words(home, *more):
-    return ["nsenter", f"--net={NETNS / 'home'}", "virtgate", *map(str, more), "-F", str(home.config)]
+def words(home, *more, where="home"):
+    return [*inside(where), "virtgate", *map(str, more), "-F", str(home.config)]
 
 
-def run(home, *more, **options):
-    program, *rest = words(home, *more)
+def run(home, *more, where="home", **options):
+    program, *rest = words(home, *more, where=where)
     return client.run(*rest, program=program, **options)
 
 
-@contextlib.contextmanager
-def poor_link():
-    """From home to the jump host and back: 8 Mbit/s with a queue that is often full, and every 25th packet is lost. Not by
-    netem, which many kernels are built without, and whose losses are others each time."""
-    ends = (("home", "to-jump"), ("jump", "to-home"))
-    with contextlib.ExitStack() as stack:
-        for where, device in ends:
-            do("tc", "qdisc", "add", "dev", device, "root", "tbf", "rate", "8mbit", "burst", "16kb", "latency", "100ms",
-               where=where)
-            stack.callback(do, "tc", "qdisc", "delete", "dev", device, "root", where=where)
-            do("nft", f"add table ip poor; add chain ip poor lose {{ type filter hook input priority 0; }}; "
-                      f"add rule ip poor lose iifname {device} numgen inc mod 25 0 counter drop", where=where)
-            stack.callback(do, "nft", "delete", "table", "ip", "poor", where=where)
-        yield
-        # It was as poor as it should be.
-        for where, _ in ends:
-            said = subprocess.run(["nsenter", f"--net={NETNS / where}", "nft", "list", "table", "ip", "poor"], check=True,
-                                  capture_output=True, timeout=20).stdout
-            assert int(re.search(rb"counter packets (\d+)", said)[1]) > 0, said
+def on_terminal(home, *more, where):
+    program, *rest = words(home, *more, where=where)
+    return client.terminal(*rest, program=program)
 
 
 # --- the jump host --------------------------------------------------------------------------------------------------------
@@ -245,48 +235,42 @@ def test_silence_in_a_list(watchful):
 
 # --- a slow and lossy link --------------------------------------------------------------------------------------------------
 
-def test_poor_link(home, tmp_path):
-    """Everything works as on a good one."""
-    with poor_link():
-        result = run(home, "list", "gate")
+def test_poor_link(home, way, tmp_path):
+    """40 ms, 8 Mbit/s, and one packet of 33 is lost: everything works as on a good one."""
+    before = way.link.counts()["lost"]
+    with way.link.being(delay=0.02, loss=0.03, rate=8e6):
+        result = run(home, "list", way.host, where=way.where)
         assert result.rc == 0 and b"cards2" in result.stdout, result
-        result = run(home, "view", "gate", "cards2", "--screenshot", tmp_path / "screen.png", timeout=120)
+        result = run(home, "view", way.host, "cards2", "--screenshot", tmp_path / "screen.png", where=way.where, timeout=120)
         assert result.rc == 0, result
         assert vgtest.read_png(tmp_path / "screen.png") == vgtest.screenshot("cards2")
-        program, *rest = words(home, "console", "gate", "cards2")
-        with client.terminal(*rest, program=program) as t:
+        with on_terminal(home, "console", way.host, "cards2", where=way.where) as t:
             ask_greeting(t.talk, "cards2")
             t.talk.write(b"\x1d")
             assert t.wait() == 0
+    assert way.link.counts()["lost"] > before
 
 
 # --- a host that goes -----------------------------------------------------------------------------------------------------
 
 @contextlib.contextmanager
-def viewing(home, vm):
-    """virtgate view --listen at home; its process, which says on which port."""
-    process = subprocess.Popen(words(home, "view", "gate", vm, "--listen", "127.0.0.1:0"), stderr=subprocess.PIPE, bufsize=0,
-                               preexec_fn=os.setsid)
+def viewing(home, vm, host="gate", where="home"):
+    """virtgate view --listen; its process, what it says, and where it listens."""
+    process = subprocess.Popen(words(home, "view", host, vm, "--listen", "127.0.0.1:0", where=where), stderr=subprocess.PIPE,
+                               bufsize=0, preexec_fn=os.setsid)
     try:
-        said = vgtest.Stream(process.stderr.fileno(), None)
-        yield process, said, int(re.search(rb":(\d+) ", said.read_until(rb":\d+ is for your viewer"))[1])
+        said = vgtest.Stream(process.stderr.fileno(), None, deadline=60)
+        yield process, said, int(re.search(rb":(\d+) ", said.read_until(rb":\d+ is for your viewer, until Ctrl-C\n"))[1])
     finally:
         process.kill()
         process.wait()
         process.stderr.close()
 
 
-def connect_at_home(port):
-    """A socket is of the network namespace in which its thread was when it made it."""
-    made = []
-
-    def connect():
-        move_to("home")()
-        made.append(socket.create_connection((vgtest.HOST, port)))
-    thread = threading.Thread(target=connect)
-    thread.start()
-    thread.join()
-    return made[0]
+def connect_in(stack, where, port):
+    """A viewer that has seen nothing yet."""
+    viewer = stack.enter_context(call_in(where, socket.create_connection, (vgtest.HOST, port)))
+    return vgtest.Rfb(vgtest.Stream(viewer.fileno(), viewer.fileno(), deadline=60))
 
 
 @pytest.mark.parametrize("whose", ["alice", "carol"])
@@ -294,14 +278,86 @@ def test_host_goes_in_the_middle_of_a_view(home, whose):
     """The gate's sshd, or the jump host's: the viewer sees the end at once, and the person reads why. What comes next is a
     new login."""
     with viewing(home, "cards2") as (process, said, port), contextlib.ExitStack() as stack:
-        def view():
-            viewer = stack.enter_context(connect_at_home(port))
-            return vgtest.Rfb(vgtest.Stream(viewer.fileno(), viewer.fileno()))
-        before = view()
+        before = connect_in(stack, "home", port)
         assert before.picture() == vgtest.screenshot("cards2")
         client.cut_off(whose)
         before.stream.read_rest()
         said.read_until(rb"virtgate: gate: the connection is lost \(.*\); try again\n")
-        assert view().picture() == vgtest.screenshot("cards2")
+        assert connect_in(stack, "home", port).picture() == vgtest.screenshot("cards2")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == EX_UNAVAILABLE
+
+
+# --- a link that goes silent ----------------------------------------------------------------------------------------------
+
+LOST = rb"virtgate: %s: the connection is lost \(the host has been silent for \d+ s\); try again\r?\n"
+
+
+def lost(way):
+    return LOST % way.host.encode()
+
+
+def test_link_goes_silent_in_the_middle_of_a_view(home, way):
+    """No end is told by anybody. The viewer sees one, the person reads why, and what comes when the link is back is a new
+    login."""
+    with viewing(home, "cards2", way.host, way.where) as (process, said, port), contextlib.ExitStack() as stack:
+        before = connect_in(stack, way.where, port)
+        assert before.picture() == vgtest.screenshot("cards2")
+        with way.link.being(silent=True):
+            before.stream.read_rest()
+            assert re.fullmatch(lost(way), said.read_until(rb"\n"))
+        assert connect_in(stack, way.where, port).picture() == vgtest.screenshot("cards2")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == EX_UNAVAILABLE
+        assert said.read_rest() == b""
+
+
+def test_link_goes_silent_in_the_middle_of_a_console(home, way):
+    with on_terminal(home, "console", way.host, "cards2", where=way.where) as t:
+        ask_greeting(t.talk, "cards2")
+        with way.link.being(silent=True):
+            assert t.process.wait(timeout=60) == EX_UNAVAILABLE
+        said = t.unread()       # the guest may have greeted more than once
+        assert re.search(rb"\r\n" + lost(way) + rb"\Z", said) and said.count(b"virtgate: ") == 1, said
+        assert t.settings() == t.before
+
+
+def test_console_comes_back_with_the_link(home, way):
+    with on_terminal(home, "console", way.host, "cards2", "--reconnect", where=way.where) as t:
+        ask_greeting(t.talk, "cards2")
+        with way.link.being(silent=True):
+            t.talk.deadline = 60
+            t.talk.read_until(rb"virtgate: the console is gone; it is tried again")
+        # The gate may have to learn first that who had the console has gone.
+        ask_greeting(t.talk, "cards2", tries=120)
+        t.talk.write(b"\x1d")
+        assert t.wait() == 0
+
+
+def test_link_goes_silent_in_the_middle_of_a_list(home, way):
+    """The gate does not answer before the link is silent. Whether the host has said by then that it took the command decides
+    whether another connection is tried."""
+    vgtest.wait_until(lambda: not vgtest.processes("virtgate-shell"), what="the end of the tests before")
+    gate = vgtest.process("virtgated")
+    os.kill(gate, signal.SIGSTOP)
+    try:
+        with subprocess.Popen(words(home, "list", way.host, where=way.where), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as process:
+            vgtest.wait_until(lambda: vgtest.processes("virtgate-shell"), 60, "the command")
+            with way.link.being(silent=True):
+                out, said = process.communicate(timeout=60)
+    finally:
+        os.kill(gate, signal.SIGCONT)
+    assert (process.returncode, out) == (EX_UNAVAILABLE, b"")
+    assert re.fullmatch(lost(way) + rb"|virtgate: [^\n]*: (cannot be reached|no connection)[^\n]*\n", said), said
+
+
+@pytest.mark.parametrize("packets", [1, 3, 6, 9, 12, 16])
+def test_link_goes_silent_in_the_middle_of_a_login(home, network, packets):
+    way = network["straight"]
+    home.config.write_text("ConnectTimeout 2\n" + home.config.read_text())
+    with way.link.being(last=packets):
+        result = run(home, "list", way.host, where=way.where)
+    assert result.rc == EX_UNAVAILABLE and result.stdout == b"", result
+    assert re.fullmatch(rb"virtgate: straight: (cannot be reached|no connection|the host did not answer)[^\n]*\n",
+                        result.stderr), result
