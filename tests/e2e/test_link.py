@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """tests/lib/link.py itself: what is measured and tried over such a cable is worth as much as the cable."""
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -23,29 +24,37 @@ def missing():
 WHY = missing()
 pytestmark = pytest.mark.skipif(bool(WHY), reason=str(WHY))
 
-HERE, THERE = "10.98.1.1", "10.98.1.2"
+NETWORKS = itertools.count(1)
 PORT = 7000
 SIZE = 1000     # of a packet's data
 LAST = b"last"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cable():
-    with link.namespace("link-test"), link.Link((None, HERE, "link-there"), ("link-test", THERE, "link-here")) as made:
+    """One for each test, with addresses of its own: nothing that another has left under way, or sends again, comes into it."""
+    network = f"10.98.{next(NETWORKS)}"
+    with link.namespace("link-test"), \
+            link.Link((None, f"{network}.1", "link-there"), ("link-test", f"{network}.2", "link-here")) as made:
         yield made
 
 
+def addresses(cable):
+    return [address for _, address, _ in cable.ends]
+
+
 @pytest.fixture
-def ends():
+def ends(cable):
     """(Here, there): sockets that send packets of their own."""
     def bound(address):
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         made.bind((address, PORT))
         made.settimeout(20)
         return made
-    with contextlib.closing(bound(HERE)) as here, contextlib.closing(link.call_in("link-test", bound, THERE)) as there:
-        here.connect((THERE, PORT))
-        there.connect((HERE, PORT))
+    one, two = addresses(cable)
+    with contextlib.closing(bound(one)) as here, contextlib.closing(link.call_in("link-test", bound, two)) as there:
+        here.connect((two, PORT))
+        there.connect((one, PORT))
         yield here, there
 
 
@@ -66,9 +75,11 @@ def received(cable, sender, receiver):
 
 def test_round_trip(cable):
     """Of a connection that is made, which is one: never less than there and back, and now and then hardly more."""
+    here = addresses(cable)[0], PORT
+
     def round_trip():
         begin = time.monotonic()
-        with link.call_in("link-test", socket.create_connection, (HERE, PORT), 20):
+        with link.call_in("link-test", socket.create_connection, here, 20):
             took = time.monotonic() - begin
             listener.accept()[0].close()
         return took
@@ -77,7 +88,7 @@ def test_round_trip(cable):
         took = round_trip()
         assert took >= 0.02
         return took <= 0.03
-    with socket.create_server((HERE, PORT)) as listener:
+    with socket.create_server(here) as listener:
         with cable.being(delay=0.01):
             vgtest.wait_until(is_near, 60, "a round trip of 20 to 30 ms")
         with cable.being(delay=0.1):

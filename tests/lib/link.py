@@ -83,10 +83,10 @@ def open_tun(device):
 
 
 class Link:
-    """A cable for the length of the block, between two ends: (namespace or None for this one, address, device). Its properties,
-    which may be changed at any time: delay in seconds, of each direction; loss, a probability; rate in bits a second; silent:
-    nothing comes through, in neither direction, and nobody is told; last: it is silent after so many more packets. A change of
-    loss begins its sequence anew."""
+    """A cable for the length of the block, between two ends: (namespace or None for this one, address, device). It carries IPv4.
+    Its properties, which may be changed at any time: delay in seconds, of each direction; loss, a probability; rate in bits a
+    second; silent: nothing comes through, in neither direction, and nobody is told; last: it is silent after so many more
+    packets. A change of loss begins its sequence anew."""
 
     def __init__(self, one, two, **properties):
         self.ends = one, two
@@ -119,7 +119,6 @@ class Link:
         try:
             for where, address, device in self.ends:
                 fds.append(call_in(where, open_tun, device))
-                do("ip", "link", "set", device, "addrgenmode", "none", where=where)     # no word of IPv6's own
                 do("ip", "address", "add", f"{address}/24", "dev", device, where=where)
                 do("ip", "link", "set", device, "up", where=where)
             self.process = subprocess.Popen([sys.executable, "-IS", __file__, *map(str, fds)], pass_fds=fds, bufsize=0,
@@ -151,6 +150,8 @@ class Direction:
                 packet = os.read(self.source, PACKET_MAX)
             except BlockingIOError:
                 return
+            if packet[0] >> 4 != 4:     # the kernel's own talk about IPv6, of which nobody knows how much there will be
+                continue
             now = time.monotonic()
             begin = max(now, self.free) if properties["rate"] else now
             if properties["silent"] or properties["last"] == 0:
