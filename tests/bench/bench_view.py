@@ -6,7 +6,6 @@ import os
 import sys
 import pathlib
 
-import rpc_bench
 import screen_bench
 from rpc_bench import in_turn, tell
 
@@ -37,7 +36,7 @@ def main():
         for sessions in SESSIONS:
             with client.settings_for_gate(f"MaxSessions {sessions}"):
                 print(f"start to the guest's picture, {2000 * far_bench.DELAY:.0f} ms from the gate, MaxSessions {sessions}; "
-                      f"{RUNS} of each in turn; load {rpc_bench.load()}")
+                      f"{RUNS} of each in turn")
                 for vm in VMS:
                     compare(screen, vm)
 

@@ -4,8 +4,7 @@ import contextlib
 import pathlib
 import statistics
 
-from rpc_bench import vgtest
-
+import rpc_bench
 import link
 
 HOME, GATE = "10.99.1.2", "10.99.1.1"
@@ -34,5 +33,5 @@ def tell_ratio(figures, above, below, asked):
     pairs = sorted(a / b for a, b in zip(figures[above], figures[below]))
     medians = statistics.median(figures[above]) / statistics.median(figures[below])
     print(f"{above} / {below}: of medians {medians:.2f}, median of pairs {statistics.median(pairs):.2f} "
-          f"({pairs[0]:.2f} to {pairs[-1]:.2f}); asked for: {asked}")
-    vgtest.free()
+          f"({pairs[0]:.2f} to {pairs[-1]:.2f}); asked for: {asked}; "
+          f"load {rpc_bench.load()}")
