@@ -131,6 +131,8 @@ const struct host_spec *login_spec(const struct login *login)
 
 void login_say_lacking(const struct login *login)
 {
+    if (login->config.unread[0])
+        say_error(0, "%s: %s cannot be read and does not count; try chmod u+r", login->name, login->config.unread);
     if (login->config.lacking[0])
         say_error(0, "%s: your ssh configuration has %s, which this program does not know; with --ssh ssh it counts", login->name,
                   login->config.lacking);

@@ -102,12 +102,12 @@ int listen_loopback(const char *text, struct listening *ret, char why[static WHY
 
 /* --- who -------------------------------------------------------------------------------------------------------------- */
 
-static bool is_ours_unix(int fd)
+static int check_unix(int fd)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid() ? 0 : -EPERM;
 }
 
 /* The kernel's table has both ends of the connection; the peer's is the one whose own address is the peer's. An end that has
@@ -135,16 +135,16 @@ static bool find_owner(const struct sockaddr_in *peer, const struct sockaddr_in 
     return found;
 }
 
-static bool is_ours_tcp(int fd)
+static int check_tcp(int fd)
 {
     struct sockaddr_in peer, here;
     socklen_t peer_size = sizeof peer, here_size = sizeof here;
     uid_t owner;
 
     if (getpeername(fd, (struct sockaddr *)&peer, &peer_size) < 0 || getsockname(fd, (struct sockaddr *)&here, &here_size) < 0 ||
-        peer_size != sizeof peer || here_size != sizeof here)
-        return false;
-    return find_owner(&peer, &here, &owner) && owner == geteuid();
+        peer_size != sizeof peer || here_size != sizeof here || !find_owner(&peer, &here, &owner))
+        return -ECONNABORTED;
+    return owner == geteuid() ? 0 : -EPERM;
 }
 
 int listen_accept(const struct listening *listening)
@@ -153,10 +153,11 @@ int listen_accept(const struct listening *listening)
 
     if (fd < 0)
         return -errno;
-    if (listening->port ? is_ours_tcp(fd) : is_ours_unix(fd))
+    int r = listening->port ? check_tcp(fd) : check_unix(fd);
+    if (r == 0)
         return fd;
     fd_close(&fd);
-    return -EPERM;
+    return r;
 }
 
 void listen_close(struct listening *listening)

@@ -22,8 +22,8 @@ int listen_private(struct listening *ret, char why[static WHY_SIZE]);
  * another computer has no user that could be checked. */
 int listen_loopback(const char *address, struct listening *ret, char why[static WHY_SIZE]);
 
-/* The next connection, if it is this user's (or root's own when this user is root). A descriptor; -EPERM for another's, which
- * is closed; -errno. */
+/* The next connection, if it is this user's (or root's own when this user is root). A descriptor; -EPERM for another's, and
+ * -ECONNABORTED for one that is not there any more, which are closed; -errno. */
 int listen_accept(const struct listening *listening);
 
 /* Takes the socket and its folder away. */

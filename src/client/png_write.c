@@ -53,7 +53,10 @@ static int write_file(const char *path, const void *data, size_t len)
     if (fd < 0)
         return -errno;
     fchmod(fd, 0666 & ~mask);
-    r = write_out(fdopen(fd, "w"), data, len);
+    FILE *out = fdopen(fd, "w");
+    r = write_out(out, data, len);
+    if (!out)
+        close(fd);
     if (r == 0 && rename(beside, path) < 0)
         r = -errno;
     if (r < 0)

@@ -399,6 +399,8 @@ static int read_file(struct reading *reading, const char *path)
     if (reading->depth == DEPTH_MAX)
         return complain(reading, -ELOOP, path, "it is included too deep");
     FILE *in = fopen(path, "re");
+    if (!in && errno == EACCES && reading->kind == FILE_OWN)
+        snprintf(reading->config->unread, sizeof reading->config->unread, "%s", path);
     if (!in)
         return !named && (errno == ENOENT || errno == ENOTDIR || errno == EACCES) ? 0
             : complain(reading, -errno, path, strerror(errno));

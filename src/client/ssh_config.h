@@ -33,6 +33,7 @@ struct ssh_config {                                /* starts as { 0 } */
     unsigned alive_count;                          /* ServerAliveCountMax; 0: not said */
     bool unsure;                                   /* there was a Match that only libssh can judge */
     char lacking[200];                             /* words that are passed over, ", " between them; "" for none */
+    char unread[300];                              /* the user's own file, when it is there and cannot be read; "" */
     char refused[64];                              /* one that must not be passed over (RevokedHostKeys); "" for none */
     unsigned off;                                  /* methods that are not to be used (PasswordAuthentication no and so on) */
     char preferred[200];                           /* PreferredAuthentications; "": as this program likes */

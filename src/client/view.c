@@ -26,6 +26,7 @@
 #define INFO_MAX (256U * 1024)
 #define GUESTS_MAX 60      /* connections of the viewer at one time */
 #define VIEWER_ENDS_MS 5000
+#define SHORT_OF_FDS_MS 200
 
 extern char **environ;
 
@@ -89,6 +90,8 @@ static void admit(struct view *view)
 
     if (fd == -EPERM)
         say_error(0, "somebody else on this computer tried to see the display, and was turned away");
+    if (fd == -EMFILE || fd == -ENFILE)
+        poll(NULL, 0, SHORT_OF_FDS_MS); /* it waits there still */
     if (fd < 0)
         return;
     pthread_mutex_lock(&view->lock);

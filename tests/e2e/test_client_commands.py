@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virtgate list, info, console, proxy, and its place as ssh for libvirt."""
+import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -52,6 +54,23 @@ def test_list_of_hosts():
     assert [row.split()[:2] for row in rows if row.startswith("bob")] == [[BOB, "cards2"]]
     assert {row.split()[1] for row in rows if row.startswith("alice")} == CAST
     assert not [row for row in rows if row.startswith("mallory")]
+
+
+def test_list_asks_hosts_at_once():
+    """One that says nothing keeps no other waiting: each is called before any has answered."""
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(20)]
+        process = stack.enter_context(subprocess.Popen(
+            ["virtgate", "list", *(f"alice@{HOST}:{listener.getsockname()[1]}" for listener in listeners)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        called = []
+        for listener in listeners:
+            listener.settimeout(10)     # none of them is given up so soon
+            called.append(stack.enter_context(listener.accept()[0]))
+        for connection in called:
+            connection.close()
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 69 and said.count(b"no connection") == 20
 
 
 def test_list_json():

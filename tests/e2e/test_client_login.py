@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -142,6 +143,29 @@ def test_question_ended_by_a_signal(home, number, hosts):
         t.process.send_signal(number)
         assert t.wait() == -number
         assert t.settings() == t.before
+
+
+def test_passphrase_does_not_stay(home):
+    """Once the key is open it is nowhere in the program's memory."""
+    key = home.key("mine", "open sesame")
+    home.settings(f"IdentityFile {key}\n")
+    with client.authorized("alice", key), client.terminal("list", "--watch", ALICE, "-F", home.config) as t:
+        t.talk.read_until(rb"Passphrase of the key .*mine: ")
+        t.talk.write(b"open sesame\n")
+        t.talk.read_until(rb"cards2 ")
+        assert not in_memory(t.process.pid, b"open sesame")
+        assert in_memory(t.process.pid, b"cards2")       # it is looked for in the right place
+
+
+def in_memory(pid, text):
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
+            first, last = (int(number, 16) for number in line.split()[0].split("-"))
+            if line.split()[1].startswith("rw"):
+                memory.seek(first)
+                if text in memory.read(last - first):
+                    return True
+    return False
 
 
 def test_passphrase_is_not_asked_for_a_key_that_does_not_count(home):
@@ -371,6 +395,20 @@ def test_configuration_that_others_can_write():
     finally:
         path.chmod(0o600)
         path.write_text(before) if before is not None else path.unlink()
+
+
+def test_configuration_that_cannot_be_read():
+    """It does not count, as with ssh; but that is said."""
+    path = pathlib.Path("/home/carol/.ssh/config")
+    path.write_text("Port 1\n")
+    path.chmod(0)
+    shutil.chown(path, "carol")
+    try:
+        result = client.run("-u", "carol", "--", "virtgate", "list", ALICE, program="runuser")
+        assert result.stderr.startswith(f"virtgate: {ALICE}: {path} cannot be read and does not count".encode()), result
+        assert result.rc != EX_UNAVAILABLE      # port 1 refuses
+    finally:
+        path.unlink()
 
 
 # --- the system's ssh ------------------------------------------------------------------------------------------------------
