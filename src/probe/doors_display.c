@@ -30,7 +30,7 @@ static void read_first(struct probe *probe, const char *command, bool tty, struc
     /* On a terminal a line comes first, whichever it is. */
     probe_read_some(probe, channel, tty ? "\n" : NULL, tty ? probe->options->answer_ms : VNC_WAIT_MS, answer);
     if (!tty && answer->out_len == 0 && !answer->ended && !answer->lost) {
-        probe_write(channel, spice_link, sizeof spice_link);
+        ssh_channel_write(channel, spice_link, sizeof spice_link);
         probe_read_some(probe, channel, NULL, probe->options->answer_ms, answer);
     }
     ssh_channel_close(channel);
@@ -59,7 +59,7 @@ static void try_list(struct probe *probe, const struct door *door, struct findin
     if (!name)
         return;
     probe_exec(probe, door->text, false, NULL, NULL, &answer);
-    judge_list(&answer, name, finding);
+    judge_names(&answer, name, finding);
     free(name);
 }
 

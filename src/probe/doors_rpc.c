@@ -97,7 +97,7 @@ static void send_call(struct talk *talk, uint32_t program, uint32_t procedure, c
     PUT(&message, (uint32_t)(HEADER + args->len), program, 1, procedure, 0, ++talk->serial, 0);
     bytes_raw(&message, args->data, args->len);
     if (!message.failed)
-        probe_write(talk->channel, message.data, message.len);
+        ssh_channel_write(talk->channel, message.data, (uint32_t)message.len);
     bytes_free(&message);
 }
 

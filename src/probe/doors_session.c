@@ -180,7 +180,7 @@ static void try_shell(struct probe *probe, const struct door *door, struct findi
         || !probe_granted(probe, ssh_channel_request_shell(channel), &answer)) {
         ssh_channel_free(channel);
     } else {
-        probe_write(channel, door->text, strlen(door->text));
+        ssh_channel_write(channel, door->text, (uint32_t)strlen(door->text));
         /* A terminal's end of file is a key. */
         if (!door->number)
             ssh_channel_send_eof(channel);
@@ -215,7 +215,7 @@ static void try_subsystem(struct probe *probe, const struct door *door, struct f
     if (!probe_granted(probe, ssh_channel_request_subsystem(channel, name ? name : door->text), &answer)) {
         ssh_channel_free(channel);
     } else {
-        probe_write(channel, sftp_init, sizeof sftp_init - 1);
+        ssh_channel_write(channel, sftp_init, sizeof sftp_init - 1);
         /* No end of input: sftp-server may see that before it has answered, and go. */
         answer.enough = 4;
         probe_read(probe, channel, NULL, &answer);

@@ -115,19 +115,6 @@ static const char *reason_to_end(const struct probe *probe)
     return probe->gone[0] ? probe->gone : NULL;
 }
 
-static void try_once(struct probe *probe, const struct door *door, struct finding *finding)
-{
-    finding_set(finding, VERDICT_UNKNOWN, "not tried: this computer is short of memory");
-    probe_watch(probe, PROBE_ANSWERS_MAX);
-    door->try(probe, door, finding);
-    probe_watch(probe, 0);
-    if (!probe_watch_ended())
-        return;
-    probe_drop_session(probe);
-    if (finding->verdict != VERDICT_OPEN)
-        finding_set(finding, VERDICT_UNKNOWN, "no answer in time");
-}
-
 /* Is there another login, and a session in it? A host that ends everything tells nothing of one door. */
 static bool is_host_there(struct probe *probe, struct finding *finding)
 {
@@ -163,10 +150,11 @@ static void try_door(struct probe *probe, const struct door *door, struct findin
         finding_set(finding, VERDICT_UNKNOWN, "not tried: %.200s", why);
         return;
     }
-    try_once(probe, door, finding);
+    finding_set(finding, VERDICT_UNKNOWN, "not tried: this computer is short of memory");
+    door->try(probe, door, finding);
     /* The network may have ended the connection as well. The host does it again. */
     if (is_lost(finding) && is_host_there(probe, finding))
-        try_once(probe, door, finding);
+        door->try(probe, door, finding);
     if (is_lost(finding))
         is_host_there(probe, finding);
     if (probe->options->against_open && finding->verdict == VERDICT_CLOSED && door->never) {
@@ -193,16 +181,6 @@ static int try_family(struct probe *probe, const struct family *family, struct r
     return 0;
 }
 
-static void expect(struct probe *probe, struct finding *finding)
-{
-    finding_set(finding, VERDICT_UNKNOWN, "not tried");
-    probe_watch(probe, PROBE_ANSWERS_MAX);
-    probe_expect(probe, finding);
-    probe_watch(probe, 0);
-    if (probe_watch_ended() && finding->verdict != VERDICT_WORKS)
-        finding_set(finding, VERDICT_UNKNOWN, "no answer in time");
-}
-
 static int try_all(struct probe *probe, struct results *results)
 {
     struct finding finding;
@@ -215,7 +193,7 @@ static int try_all(struct probe *probe, struct results *results)
     if (reason_to_end(probe))
         finding_set(&finding, VERDICT_UNKNOWN, "not tried: %.200s", reason_to_end(probe));
     else
-        expect(probe, &finding);
+        probe_expect(probe, &finding);
     return tell(probe, results, EXPECT, strdup(probe->options->expect), &finding);
 }
 
@@ -226,7 +204,6 @@ int probe_run(const struct probe_options *options, struct results *results, char
 
     if (status == 0 && try_all(&probe, results) < 0)
         status = why_say(why, EX_OSERR, "this computer is short of memory; try again");
-    probe_watch(&probe, 0);
     raw_close(probe.raw);
     probe_drop_session(&probe);
     return status;

@@ -93,16 +93,6 @@ void probe_pause(struct probe *probe);
 /* Is a signal there, or the time up? */
 bool probe_is_over(const struct probe *probe);
 
-/* No door takes as many answers one after another. */
-#define PROBE_ANSWERS_MAX 10
-
-/* From here on so many answers' time may pass before the connection is ended under libssh, which waits for some of them (of a
- * global request, for room to write) without end. 0: no more. */
-void probe_watch(struct probe *probe, int answers);
-
-/* Has the connection been ended so, since the last time that this was asked? */
-bool probe_watch_ended(void);
-
 /* probe->session is logged in afterwards. 0; or a status of sysexits.h and why. */
 int probe_connect(struct probe *probe, char why[static WHY_SIZE]);
 
@@ -111,9 +101,6 @@ ssh_session probe_session(struct probe *probe, struct finding *finding);
 
 /* For who cannot know what is left of the login. */
 void probe_drop_session(struct probe *probe);
-
-/* Sends it in a session. A host that leaves no room for it gets nothing. */
-void probe_write(ssh_channel channel, const void *data, size_t len);
 
 /* A session channel. sshd may not have seen the end of the one before yet, of which the gate permits one: asked again for a
  * while. NULL with answer->why or lost set. */

@@ -174,7 +174,7 @@ static bool names(const struct answer *answer, const char *name)
     return false;
 }
 
-void judge_list(const struct answer *answer, const char *name, struct finding *finding)
+void judge_names(const struct answer *answer, const char *name, struct finding *finding)
 {
     if (!answer->ended || answer->status != 0)
         judge_answer(answer, NULL, finding);

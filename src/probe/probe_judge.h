@@ -50,7 +50,7 @@ void judge_subsystem(const struct answer *answer, struct finding *finding);
 void judge_stream(const struct answer *answer, struct finding *finding);
 
 /* A list of machines, as a table or as JSON, that must not have that name in it. */
-void judge_list(const struct answer *answer, const char *name, struct finding *finding);
+void judge_names(const struct answer *answer, const char *name, struct finding *finding);
 
 /* --- a channel that was asked for ---------------------------------------------------------------------------------- */
 

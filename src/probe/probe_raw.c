@@ -104,7 +104,7 @@ static int start_ssh(struct raw *raw, const struct probe_options *options)
 {
     static const char *const settings[] = {
         "-MNTaxv", "-oBatchMode=yes", "-oControlPersist=no", "-oExitOnForwardFailure=no", "-oClearAllForwardings=yes",
-        "-oPermitLocalCommand=no", "-oTunnel=no", "-oRemoteCommand=none", "-oForkAfterAuthentication=no", "-oUpdateHostKeys=no",
+        "-oPermitLocalCommand=no", "-oForkAfterAuthentication=no", "-oUpdateHostKeys=no",
     };
     char mux[64], log[64];
     FD_AUTO none = open("/dev/null", O_RDWR | O_CLOEXEC);

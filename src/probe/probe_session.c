@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sessions over libssh: open, ask, read what comes. */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <sysexits.h>
 #include <time.h>
 
@@ -23,40 +19,6 @@ static void sleep_ms(const struct probe *probe, int64_t ms)
         ;
 }
 
-/* --- a host that lets libssh wait ---------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t watched = -1, ended;
-
-/* libssh then reads the end of the connection. */
-static void end_connection(int number)
-{
-    int before = errno;
-
-    (void)number;
-    if (watched >= 0)
-        shutdown(watched, SHUT_RDWR);
-    ended = 1;
-    errno = before;
-}
-
-void probe_watch(struct probe *probe, int answers)
-{
-    static const struct sigaction action = { .sa_handler = end_connection, .sa_flags = SA_RESTART };
-    int64_t ms = (int64_t)answers * probe->options->answer_ms;
-    struct itimerval timer = { .it_value = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 } };
-
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &timer, NULL);
-}
-
-bool probe_watch_ended(void)
-{
-    bool has = ended;
-
-    ended = 0;
-    return has;
-}
-
 /* --- logins -------------------------------------------------------------------------------------------------------- */
 
 void probe_pause(struct probe *probe)
@@ -70,7 +32,6 @@ void probe_pause(struct probe *probe)
 
 void probe_drop_session(struct probe *probe)
 {
-    watched = -1;
     if (probe->event) {
         if (probe->session)
             ssh_event_remove_session(probe->event, probe->session);
@@ -89,18 +50,14 @@ int probe_connect(struct probe *probe, char why[static WHY_SIZE])
     int status;
 
     probe_drop_session(probe);
-    probe_watch(probe, 0);  /* a login has times of its own */
     probe_pause(probe);
     status = connection_open(probe->options->login, &probe->connection, why);
     if (status)
         return status;
     probe->session = connection_session(probe->connection);
     if (ssh_options_set(probe->session, SSH_OPTIONS_TIMEOUT, &seconds) == SSH_OK && (probe->event = ssh_event_new())
-        && ssh_event_add_session(probe->event, probe->session) == SSH_OK) {
-        watched = ssh_get_fd(probe->session);
-        probe_watch(probe, PROBE_ANSWERS_MAX);
+        && ssh_event_add_session(probe->event, probe->session) == SSH_OK)
         return 0;
-    }
     probe_drop_session(probe);
     return why_say(why, EX_OSERR, "this computer is short of memory; try again");
 }
@@ -251,13 +208,6 @@ void probe_read(struct probe *probe, ssh_channel channel, const char *proof, str
         probe_drop_session(probe);
 }
 
-void probe_write(ssh_channel channel, const void *data, size_t len)
-{
-    /* libssh would wait for room, for as long as there is none. */
-    if (ssh_channel_window_size(channel) >= len)
-        ssh_channel_write(channel, data, (uint32_t)len);
-}
-
 void probe_exec(struct probe *probe, const char *command, bool tty, const char *input, const char *proof, struct answer *answer)
 {
     ssh_channel channel = probe_channel(probe, answer);
@@ -270,7 +220,7 @@ void probe_exec(struct probe *probe, const char *command, bool tty, const char *
         return;
     }
     if (input)
-        probe_write(channel, input, strlen(input));
+        ssh_channel_write(channel, input, (uint32_t)strlen(input));
     ssh_channel_send_eof(channel);
     probe_read(probe, channel, proof, answer);
 }

@@ -233,7 +233,7 @@ def test_console_of_a_host_that_is_gone():
     with client.terminal("console", ALICE, "cards2") as t:
         started(t)
         ask_greeting(t.talk, "cards2")
-        client.cut_off("alice")
+        assert client.cut_off("alice")
         t.talk.read_until(rb"virtgate: alice@127\.0\.0\.1: the connection is lost \(.*\); try again")
         assert t.wait() == 69
         assert t.settings() == t.before
@@ -245,7 +245,7 @@ def test_console_reconnects_to_a_host_that_is_gone():
         started(t)
         ask_greeting(t.talk, "cards2")
         for _ in range(2):
-            client.cut_off("alice")
+            assert client.cut_off("alice")
             t.talk.read_until(b"the console is gone; it is tried again")
             ask_greeting(t.talk, "cards2", tries=100)
         t.talk.write(b"\x03")
@@ -270,7 +270,7 @@ def test_console_that_reconnects_asks(tmp_path):
             started(t)
             ask_greeting(t.talk, "cards2")
             subprocess.run(["chpasswd", "-c", "SHA512"], input=b"alice:another one\n", check=True)
-            client.cut_off("alice")
+            assert client.cut_off("alice")
             t.talk.read_until(rb"the console is gone[\s\S]*password: ")
             assert not t.is_raw()
             t.talk.write(b"another one\n")
@@ -285,7 +285,7 @@ def test_console_that_reconnects_asks(tmp_path):
 def test_proxy_of_a_host_that_is_gone():
     with vgtest.Opened(["virtgate", "proxy", ALICE, "cards2"]) as p:
         vgtest.Rfb(p.talk)
-        client.cut_off("alice")
+        assert client.cut_off("alice")
         result = p.result()
         assert result.rc == 69 and b"the connection is lost" in result.stderr
 

@@ -74,7 +74,7 @@ def way(request, network, home):
     with way.link.being():
         yield way
     for user in ("carol", "alice"):     # on the other side nobody knows that they have gone
-        client.end_logins(user)
+        client.cut_off(user)
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def test_host_goes_in_the_middle_of_a_view(home, whose):
     with viewing(home, "cards2") as (process, said, port), contextlib.ExitStack() as stack:
         before = connect_in(stack, "home", port)
         assert before.picture() == vgtest.screenshot("cards2")
-        client.cut_off(whose)
+        assert client.cut_off(whose)
         before.stream.read_rest()
         said.read_until(rb"virtgate: gate: the connection is lost \(.*\); try again\n")
         assert connect_in(stack, "home", port).picture() == vgtest.screenshot("cards2")

@@ -345,26 +345,29 @@ def test_tun_device_that_was_made_for_the_account(place):
 
 # --- what it cannot tell ------------------------------------------------------------------------------------------
 
+# Doors that want logins of their own, one a second: time enough for what shall happen behind the first.
+LONG = ["--rate", "1", "--only", "@(tun.*|again.*|exec.*)"]
+
+
 def test_host_that_goes_away_in_the_middle(place):
     """What is known by then stays known; the rest is not waited for, door after door."""
     home = client.Home(place)
     with contextlib.ExitStack() as until:
         port = until.enter_context(changed_sshd(place))
         home.knows(port)
-        command = ["virtgate", "probe", "--rate", "20", "-F", str(home.config), "--only", "@(tcp.v4|exec.*|channel.*)",
-                   f"alice@{vgtest.HOST}:{port}"]
+        command = ["virtgate", "probe", *LONG, "-F", str(home.config), f"alice@{vgtest.HOST}:{port}"]
         with vgtest.Opened(command) as running:
             first = running.stdout.readline()
             until.close()
-            client.cut_off("alice")
+            client.cut_off("alice")     # if it is between two logins, there is none, and will be none
             done = running.result()
     lines = done.stdout.decode().splitlines()
-    assert first.startswith(b"closed   tcp.v4 ") and done.rc == UNKNOWN and "OPEN" not in lines[-1], done
+    assert first.startswith(b"closed   tun.point-to-point ") and done.rc == UNKNOWN and "OPEN" not in lines[-1], done
     assert lines[-2].split()[0] == "unknown" and "not tried: port" in lines[-2] and "refuses connections" in lines[-2], lines[-2]
 
 
 def test_host_that_says_nothing_more(place):
-    """libssh would wait for some of these answers without end."""
+    """Each answer that does not come is waited for as long as was said."""
     doors = {"listen.name", "tcp.v4", "exec.id", "global.unknown", "shell", "channel.none"}
     with yes_host.host("silent") as port:
         probed = probe("alice", "--timeout", "1", "--only", f"@({'|'.join(doors)})", port=port, folder=place)
@@ -444,9 +447,11 @@ def test_ssh_and_libssh_log_in_by_the_same_key_and_configuration(place):
 
 
 def test_configuration_of_the_user(place):
-    """What it has for other logins is neither done nor in the way."""
+    """What it has for other logins is neither done nor in the way; nor would a host that grants it be asked for it."""
     home = client.Home(place)
     home.knows(22)
+    # The host offers no such key: ssh(1) would take this note out.
+    home.knows(22, home.key("old").with_suffix(".pub").read_text())
     with socket.socket() as free:
         free.bind((vgtest.HOST, 0))
         port = free.getsockname()[1]
@@ -478,6 +483,12 @@ LogLevel QUIET
     assert (probed.rc, probed.are("closed")) == (CLOSED, set(probed.doors)), probed.seen("unknown", "OPEN") or probed.stderr
     assert left_behind() == before and home.known_hosts.read_text() == known
     assert not pam_sshd.reachable(port) and not {"control", "done"} & {path.name for path in place.iterdir()}
+    asked = []
+    with yes_host.host(asked=asked) as granting:
+        home.knows(granting)
+        client.run("probe", "--timeout", "30", "-F", home.config, "--only", "@(tcp.v4|channel.unknown)",
+                   f"{ALICE}:{granting}")
+    assert asked == ["direct-tcpip", "nobody@virtgate.invalid"]
 
 
 def test_another_program_in_the_place_of_ssh(place):
@@ -547,8 +558,8 @@ def test_it_leaves_no_process_and_no_folder():
 
 def test_interrupted():
     before = left_behind()
-    with vgtest.Opened(["virtgate", "probe", "--only", "@(channel.none|exec.*)", ALICE]) as running:
-        assert b"channel.none" in running.stdout.readline()
+    with vgtest.Opened(["virtgate", "probe", *LONG, ALICE]) as running:
+        assert b"tun.point-to-point" in running.stdout.readline()
         running.terminate()
         done = running.result()
     assert done.rc == UNKNOWN and b"not tried: interrupted" in done.stdout

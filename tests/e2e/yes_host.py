@@ -25,8 +25,8 @@ class _Anybody(paramiko.ServerInterface):
 
 
 class _Login:
-    def __init__(self, connection, mood):
-        self.mood = mood
+    def __init__(self, connection, mood, asked):
+        self.mood, self.asked = mood, asked
         self.theirs, self.shells, self.ended = {}, set(), set()
         self.wire = Wire(connection)
         self.wire.local_version = "SSH-2.0-OpenSSH_9.2"     # libssh asks no other server for sockets
@@ -55,10 +55,11 @@ class _Login:
     def _answer(self, kind, data):
         if kind == GLOBAL_REQUEST:
             name, wanted = data.text(), data.flag()
+            self.asked.append(name.decode())
             if wanted:
                 self.wire.send(REQUEST_SUCCESS, number(4242) if name == b"tcpip-forward" else b"")
         elif kind == OPEN:
-            data.text()
+            self.asked.append(data.text().decode())
             mine = len(self.theirs)
             self.theirs[mine] = data.number()
             self.wire.send(OPENED, number(self.theirs[mine]), number(mine), number(WINDOW), number(32768))
@@ -97,10 +98,11 @@ class _Login:
 
 
 @contextlib.contextmanager
-def host(*moods):
+def host(*moods, asked=None):
     """Its port, for the length of the block. A mood for each connection, and the last one for all that follow: yes; after the
-    login: no (to channels, in sshd's words), silent, or ends (the connection); or away, before the login."""
-    moods, logins = list(moods or ["yes"]), []
+    login: no (to channels, in sshd's words), silent, or ends (the connection); or away, before the login.
+    asked gets the names of the global requests and of the channels that were granted."""
+    moods, logins, asked = list(moods or ["yes"]), [], [] if asked is None else asked
 
     def accept():
         while True:
@@ -112,7 +114,7 @@ def host(*moods):
             if mood == "away":
                 connection.close()
             else:
-                logins.append(_Login(connection, mood))
+                logins.append(_Login(connection, mood, asked))
 
     with socket.create_server((vgtest.HOST, 0)) as listener:
         thread = threading.Thread(target=accept)

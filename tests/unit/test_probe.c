@@ -264,13 +264,13 @@ static void answers_of_a_list(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct answer answer = answer_of(&rows[i].answered);
 
-        judge_list(&answer, "cards", &finding);
+        judge_names(&answer, "cards", &finding);
         if (finding.verdict != rows[i].verdict)
             fail_msg("row %zu: %s: %s", i, verdict_name(finding.verdict), finding.seen);
     }
     while (cut.out_len < ANSWER_SIZE - 1)
         answer_add(&cut, false, "cards2\n", 7);
-    judge_list(&cut, "cards", &finding);
+    judge_names(&cut, "cards", &finding);
     assert_int_equal(finding.verdict, VERDICT_UNKNOWN);
 }
 
