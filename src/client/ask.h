@@ -17,9 +17,9 @@ bool ask_allowed(void);
 void ask_lock(void);
 void ask_unlock(void);
 
-/* Under ask_lock(). Writes prompt, each of its lines escaped, and reads one line; with secret it is not shown while typed. 0 and the line
- * without its end; -ENOTTY when there is nobody to ask; -ECANCELED for the end of input or Ctrl-C. A
- * signal that ends the program puts the terminal back first. */
+/* Under ask_lock(). Writes prompt, each of its lines escaped, and reads one line; with secret it is not shown while typed. 0 and
+ * the line without its end; -ENOTTY when there is nobody to ask; -ECANCELED for the end of input or Ctrl-C. A signal that ends
+ * the program puts the terminal back first. */
 int ask_line(const char *prompt, bool secret, char ret[static ASK_SIZE]);
 
 #endif

@@ -93,7 +93,8 @@ static int try_certificate(struct auth *auth, const char *path, const char *cert
     return sign_if_wanted(auth, path, shown, true);
 }
 
-/* A key's public half lies beside it, or before what is encrypted of it, so that nobody types a passphrase for a key that the host does not want. */
+/* A key's public half lies beside it, or before what is encrypted of it, so that nobody types a passphrase for a key that the
+ * host does not want. */
 static ssh_key public_half(struct auth *auth, const char *path)
 {
     char file[4200];

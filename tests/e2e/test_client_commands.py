@@ -127,8 +127,8 @@ NASTY = "\\u001b]0;x\\u0007\\u009b31m"
 RAW = "\x1b]0;x\x07\x9b31m".encode("latin-1")
 
 
-@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["info", "x"], ["view", "x"], ["power", "off", "x"], ["console", "x"]],
-                         ids=" ".join)
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["info", "x"], ["view", "x"], ["power", "off", "x"],
+                                   ["console", "x"]], ids=" ".join)
 def test_host_that_writes_to_the_terminal(tmp_path, words):
     """Not in the name, state and rights of a machine, nor in lines, nor on standard error."""
     verb, *rest = words

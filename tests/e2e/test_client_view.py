@@ -172,16 +172,17 @@ def test_private_socket_is_for_one_user():
         before = folders()
         carol = pwd.getpwnam("carol")
         process = subprocess.Popen(["virtgate", "view", ALICE, "spicevm", "-F", home.config, "-i", key, "--viewer",
-                                    home.folder / "remote-viewer"], user=carol.pw_uid, group=carol.pw_gid, extra_groups=[], bufsize=0,
-                                   env={"PATH": os.environ["PATH"]}, stderr=subprocess.PIPE)
+                                    home.folder / "remote-viewer"], user=carol.pw_uid, group=carol.pw_gid, extra_groups=[],
+                                   env={"PATH": os.environ["PATH"]}, stderr=subprocess.PIPE, bufsize=0)
         stack.callback(process.stderr.close)
         stack.callback(process.wait)
         stack.callback(process.terminate)
-        private, = wait_until(lambda: [path for path in folders() - before if (path / "display").exists()], what="the socket")
+        private, = wait_until(lambda: [path for path in folders() - before if (path / "display").exists()],
+                              what="the socket")
         code = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\ns.recv(1)\n"
 
         def connect(**user):
-            viewer = subprocess.Popen(["/usr/bin/python3", "-IS", "-c", code, private / "display"], stdout=subprocess.DEVNULL, **user)
+            viewer = subprocess.Popen(["/usr/bin/python3", "-IS", "-c", code, private / "display"], **user)
             stack.callback(viewer.wait)
             stack.callback(viewer.kill)
         mark = vgtest.log_mark()
@@ -225,7 +226,8 @@ def test_viewer_that_is_killed(tmp_path):
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGINT]], ids=["once", "twice"])
 def test_viewer_that_does_not_end(tmp_path, signals):
     """It is asked to, and then not asked any more: after a while, or when whoever waits asks again."""
-    viewer = script(tmp_path / "viewer", f"trap '' TERM\necho $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 1000")
+    ready = f"echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid"
+    viewer = script(tmp_path / "viewer", f"trap '' TERM\n{ready}\nexec sleep 1000")
     process = subprocess.Popen(["virtgate", "view", ALICE, "cards2", "--viewer", viewer])
     try:
         wait_until((tmp_path / "pid").exists, what="the viewer")

@@ -32,6 +32,25 @@ static void reads_a_listing(void **state)
     json_free(value);
 }
 
+/* A string takes as much memory as it is long, and not as all that comes behind it: of a hundred thousand none would be left. */
+static void reads_a_long_listing(void **state)
+{
+    enum { COUNT = 300000 };
+    static char text[COUNT * 5 + 3] = "[\"ab\"";
+    struct json_value *value = NULL;
+    size_t len = strlen(text), n = 0;
+
+    (void)state;
+    for (int i = 1; i < COUNT; i++, len += 5)
+        memcpy(text + len, ",\"ab\"", 6);
+    memcpy(text + len, "]", 2);
+    assert_int_equal(json_read(text, strlen(text), &value), 0);
+    for (const struct json_value *at = value->first; at; at = at->next)
+        n++;
+    assert_int_equal(n, COUNT);
+    json_free(value);
+}
+
 static void refuses_what_is_not_json(void **state)
 {
     static const char *const rows[] = {
@@ -66,6 +85,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_listing),
+        cmocka_unit_test(reads_a_long_listing),
         cmocka_unit_test(refuses_what_is_not_json),
         cmocka_unit_test(refuses_every_beginning),
     };
