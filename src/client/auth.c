@@ -9,7 +9,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "base/text.h"
 #include "client/agent.h"
 #include "client/login_impl.h"
@@ -18,6 +17,7 @@
 #define PROMPTS_MAX 3  /* a password may be wrong that often */
 #define QUESTION_SIZE 4096
 #define PATIENCE_MS 150000 /* sshd itself gives up after two minutes: a person may have to find a telephone first */
+#define ANSWER_MS 15000    /* to what no person has to do with */
 #define LOOK_MS 1000
 
 struct auth {
@@ -27,31 +27,33 @@ struct auth {
     unsigned n_keys;    /* shown to the host */
     bool nobody;        /* a question found nobody to ask */
     struct agent *agent;
-    int64_t end_ms;     /* when not to wait any more for what the host is asked for; 0: nothing */
+    int patience_ms;    /* how long the host may say nothing */
+    int silent_ms;      /* how long it has */
 };
 
 /* To be called again as long as this is true: it has waited for the host. By libssh, that would end after as long as the way
- * there may take, and would go on till then also when the host has closed the connection. */
+ * there may take, and would go on till then also when the host has closed the connection. What an agent and its person take
+ * does not count. */
 static bool wait_again(struct auth *auth, int *rc)
 {
     struct pollfd wait = { .fd = ssh_get_fd(auth->session), .events = POLLIN };
-    int64_t now = io_monotonic_ms();
 
     if (*rc != SSH_AUTH_AGAIN) {
-        auth->end_ms = 0;
+        auth->silent_ms = 0;
         return false;
     }
     if (ssh_get_status(auth->session) & (SSH_CLOSED | SSH_CLOSED_ERROR)) {
         *rc = SSH_AUTH_ERROR;
         return false;
     }
-    if (!auth->end_ms)
-        auth->end_ms = now + PATIENCE_MS;
-    if (now >= auth->end_ms)
+    if (auth->silent_ms >= auth->patience_ms)
         return false;
     if (ssh_get_poll_flags(auth->session) & SSH_WRITE_PENDING)
         wait.events |= POLLOUT;
-    poll(&wait, 1, LOOK_MS);
+    if (poll(&wait, 1, LOOK_MS) == 0)
+        auth->silent_ms += LOOK_MS;
+    else if (wait.revents & POLLIN)
+        auth->silent_ms = 0;
     return true;
 }
 
@@ -326,14 +328,23 @@ static int try_password(struct auth *auth)
 static const struct method {
     unsigned bit, own; /* libssh's number of it, and ours */
     const char *name;
+    int patience_ms;   /* 0: as for any answer */
     int (*attempt)(struct auth *auth);
 } methods[] = {
-    { SSH_AUTH_METHOD_PUBLICKEY, METHOD_PUBLICKEY, "publickey", try_keys },
-    { SSH_AUTH_METHOD_INTERACTIVE, METHOD_INTERACTIVE, "keyboard-interactive", try_interactive },
-    { SSH_AUTH_METHOD_PASSWORD, METHOD_PASSWORD, "password", try_password },
+    { SSH_AUTH_METHOD_PUBLICKEY, METHOD_PUBLICKEY, "publickey", 0, try_keys },
+    { SSH_AUTH_METHOD_INTERACTIVE, METHOD_INTERACTIVE, "keyboard-interactive", PATIENCE_MS, try_interactive },
+    { SSH_AUTH_METHOD_PASSWORD, METHOD_PASSWORD, "password", PATIENCE_MS, try_password },
 };
 
 #define N_METHODS (sizeof methods / sizeof methods[0])
+
+static void set_patience(struct auth *auth, int wanted_ms)
+{
+    int timeout_ms = login_timeout_ms(auth->login);
+
+    wanted_ms = wanted_ms ? wanted_ms : ANSWER_MS;
+    auth->patience_ms = wanted_ms > timeout_ms ? wanted_ms : timeout_ms;
+}
 
 static int try_method(struct auth *auth, const struct method *method)
 {
@@ -341,6 +352,7 @@ static int try_method(struct auth *auth, const struct method *method)
         !((unsigned)ssh_userauth_list(auth->session, NULL) & method->bit))
         return SSH_AUTH_DENIED;
     auth->tried |= method->bit;
+    set_patience(auth, method->patience_ms);
     return method->attempt(auth);
 }
 
@@ -410,6 +422,7 @@ int auth_run(struct login *login, ssh_session session, char why[static WHY_SIZE]
     int rc;
 
     ssh_set_blocking(session, 0);
+    set_patience(&auth, 0);
     do
         rc = ssh_userauth_none(session, NULL);
     while (wait_again(&auth, &rc));

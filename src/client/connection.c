@@ -140,7 +140,7 @@ void login_say_lacking(const struct login *login)
 
 /* --- connection --------------------------------------------------------------------------------------------------- */
 
-static int timeout_of(const struct login *login)
+int login_timeout_ms(const struct login *login)
 {
     return login->config.timeout_ms ? login->config.timeout_ms : TIMEOUT_MS;
 }
@@ -159,7 +159,7 @@ static int parse_config(const struct login *login, ssh_session session)
 /* The user before the configuration, which may have a Match for it; the port after, as the configuration would replace it. */
 static int set_options(const struct login *login, ssh_session session)
 {
-    long timeout = timeout_of(login) / 1000;
+    long timeout = login_timeout_ms(login) / 1000;
     unsigned port = login->spec.port;
 
     if (ssh_options_set(session, SSH_OPTIONS_HOST, login->spec.host) < 0 ||
@@ -189,7 +189,7 @@ static int dial_for(const struct login *login, ssh_session session, char why[sta
     if (login->config.binds || has_proxy(session) || ssh_options_get(session, SSH_OPTIONS_HOST, &host) != SSH_OK)
         return 0;
     ssh_options_get_port(session, &port);
-    status = dial(host, port, timeout_of(login), &fd, why);
+    status = dial(host, port, login_timeout_ms(login), &fd, why);
     ssh_string_free_char(host);
     if (status)
         return status;

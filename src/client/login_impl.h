@@ -31,6 +31,9 @@ struct login {
 /* ask_line(), unless the configuration says BatchMode. Under ask_lock(). */
 int login_ask(const struct login *login, const char *prompt, bool secret, char ret[static ASK_SIZE]);
 
+/* How long the way to the host may take. */
+int login_timeout_ms(const struct login *login);
+
 /* A connected socket to host, the first of its addresses that answers. 0 and *ret_fd, which is the caller's; or EX_NOHOST,
  * EX_UNAVAILABLE and why. */
 int dial(const char *host, unsigned port, int timeout_ms, int *ret_fd, char why[static WHY_SIZE]);

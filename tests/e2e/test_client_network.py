@@ -284,8 +284,8 @@ def test_link_goes_silent_in_the_middle_of_a_list(home, way):
 
 def test_link_goes_silent_under_a_list_that_is_watched(home, way):
     """Whoever watches reads it, and sees the machines again when the link is back."""
-    with subprocess.Popen(words(home, "list", "--watch", way.host, where=way.where), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          bufsize=0) as process:
+    with subprocess.Popen(words(home, "list", "--watch", way.host, where=way.where), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, bufsize=0) as process:
         out, said = (vgtest.Stream(stream.fileno(), None, deadline=60) for stream in (process.stdout, process.stderr))
         try:
             out.read_until(b"cards2 ")
@@ -297,12 +297,12 @@ def test_link_goes_silent_under_a_list_that_is_watched(home, way):
             process.kill()
 
 
-@pytest.mark.parametrize("packets", [1, 3, 6, 9, 12, 16])
+@pytest.mark.parametrize("packets", [1, 6, 12, 16])
 def test_link_goes_silent_in_the_middle_of_a_login(home, network, packets):
     way = network["straight"]
     home.config.write_text("ConnectTimeout 2\n" + home.config.read_text())
     with way.link.being(last=packets):
         result = run(home, "list", way.host, where=way.where)
     assert result.rc == EX_UNAVAILABLE and result.stdout == b"", result
-    assert re.fullmatch(rb"virtgate: straight: (cannot be reached|no connection|the host did not answer)[^\n]*\n",
-                        result.stderr), result
+    said = rb"virtgate: straight: (cannot be reached|no connection|the host does not answer during the login)[^\n]*\n"
+    assert re.fullmatch(said, result.stderr), result
