@@ -63,6 +63,7 @@ def test_list_asks_hosts_at_once():
         process = stack.enter_context(subprocess.Popen(
             ["virtgate", "list", *(f"alice@{HOST}:{listener.getsockname()[1]}" for listener in listeners)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        stack.callback(process.kill)
         called = []
         for listener in listeners:
             listener.settimeout(10)     # none of them is given up so soon
