@@ -49,20 +49,20 @@ static void lead(struct json *json, const char *key)
     }
 }
 
-void json_open(struct json *json, const char *key, char bracket)
+void json_put_open(struct json *json, const char *key, char bracket)
 {
     lead(json, key);
     putc(bracket, json->out);
     json->begun = false;
 }
 
-void json_close(struct json *json, char bracket)
+void json_put_close(struct json *json, char bracket)
 {
     putc(bracket, json->out);
     json->begun = true;
 }
 
-void json_string(struct json *json, const char *key, const char *value)
+void json_put_string(struct json *json, const char *key, const char *value)
 {
     lead(json, key);
     if (value)
@@ -71,19 +71,19 @@ void json_string(struct json *json, const char *key, const char *value)
         fputs("null", json->out);
 }
 
-void json_bool(struct json *json, const char *key, bool value)
+void json_put_bool(struct json *json, const char *key, bool value)
 {
     lead(json, key);
     fputs(value ? "true" : "false", json->out);
 }
 
-void json_int(struct json *json, const char *key, int64_t value)
+void json_put_int(struct json *json, const char *key, int64_t value)
 {
     lead(json, key);
     fprintf(json->out, "%" PRId64, value);
 }
 
-void json_end(struct json *json)
+void json_put_end(struct json *json)
 {
     putc('\n', json->out);
 }

@@ -14,14 +14,15 @@ struct json {
 
 #define JSON_TO(stream) { .out = (stream) }
 
-/* key is NULL for an element of an array and for the outermost value. */
-void json_open(struct json *json, const char *key, char bracket); /* bracket: '{' or '[' */
-void json_close(struct json *json, char bracket);                 /* bracket: '}' or ']' */
+/* Not json_string() and so on: those are libjansson's, which would then call ours.
+ * key is NULL for an element of an array and for the outermost value. */
+void json_put_open(struct json *json, const char *key, char bracket); /* bracket: '{' or '[' */
+void json_put_close(struct json *json, char bracket);                 /* bracket: '}' or ']' */
 /* A value of NULL becomes null. Bytes that are not UTF-8 become U+FFFD; unseen characters (base/text.h) become \uXXXX. */
-void json_string(struct json *json, const char *key, const char *value);
-void json_bool(struct json *json, const char *key, bool value);
-void json_int(struct json *json, const char *key, int64_t value);
+void json_put_string(struct json *json, const char *key, const char *value);
+void json_put_bool(struct json *json, const char *key, bool value);
+void json_put_int(struct json *json, const char *key, int64_t value);
 /* Ends the outermost value with a newline. */
-void json_end(struct json *json);
+void json_put_end(struct json *json);
 
 #endif

@@ -186,21 +186,21 @@ static void put_value(struct json *json, const struct json_value *value)
     switch (value->kind) {
     case JSON_ARRAY:
     case JSON_OBJECT:
-        json_open(json, value->key, open[value->kind]);
+        json_put_open(json, value->key, open[value->kind]);
         for (const struct json_value *at = value->first; at; at = at->next)
             put_value(json, at);
-        json_close(json, close[value->kind]);
+        json_put_close(json, close[value->kind]);
         break;
     case JSON_TRUE:
     case JSON_FALSE:
-        json_bool(json, value->key, value->kind == JSON_TRUE);
+        json_put_bool(json, value->key, value->kind == JSON_TRUE);
         break;
     case JSON_NUMBER: /* the gate's are all whole */
-        json_int(json, value->key, strtoll(value->text, NULL, 10));
+        json_put_int(json, value->key, strtoll(value->text, NULL, 10));
         break;
     case JSON_STRING:
     case JSON_NULL:
-        json_string(json, value->key, value->text);
+        json_put_string(json, value->key, value->text);
         break;
     }
 }
@@ -210,26 +210,26 @@ static void print_json(FILE *out, const struct host *hosts, size_t n)
 {
     struct json json = JSON_TO(out);
 
-    json_open(&json, NULL, '[');
+    json_put_open(&json, NULL, '[');
     for (size_t i = 0; i < n; i++) {
         const struct host *host = &hosts[i];
-        json_open(&json, NULL, '{');
-        json_string(&json, "host", host->spec);
+        json_put_open(&json, NULL, '{');
+        json_put_string(&json, "host", host->spec);
         if (host->machines) {
-            json_open(&json, "machines", '[');
+            json_put_open(&json, "machines", '[');
             for (const struct json_value *at = host->machines->first; at; at = at->next)
                 put_value(&json, at);
-            json_close(&json, ']');
+            json_put_close(&json, ']');
         } else {
             char line[SAY_LINE_SIZE];
             const char *end = memchr(host->said.text, '\n', host->said.len);
             say_harmless(line, host->said.text, end ? (size_t)(end - host->said.text) : host->said.len);
-            json_string(&json, "error", line);
+            json_put_string(&json, "error", line);
         }
-        json_close(&json, '}');
+        json_put_close(&json, '}');
     }
-    json_close(&json, ']');
-    json_end(&json);
+    json_put_close(&json, ']');
+    json_put_end(&json);
 }
 
 /* --- once, and again and again -------------------------------------------------------------------------------------------- */

@@ -14,13 +14,13 @@ static void print_ok(const struct ctl *ctl, size_t rules)
         printf("%s: %zu rules, ok\n", ctl_config(ctl), rules);
         return;
     }
-    json_open(&json, NULL, '{');
-    json_bool(&json, "ok", true);
-    json_int(&json, "rules", (int64_t)rules);
-    json_open(&json, "errors", '[');
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_end(&json);
+    json_put_open(&json, NULL, '{');
+    json_put_bool(&json, "ok", true);
+    json_put_int(&json, "rules", (int64_t)rules);
+    json_put_open(&json, "errors", '[');
+    json_put_close(&json, ']');
+    json_put_close(&json, '}');
+    json_put_end(&json);
 }
 
 int ctl_check(const struct ctl *ctl)

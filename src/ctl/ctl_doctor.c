@@ -34,13 +34,13 @@ static void print_text(const struct door *door)
 
 static void print_json(struct json *json, const struct door *door)
 {
-    json_open(json, NULL, '{');
-    json_string(json, "id", door->id);
-    json_string(json, "state", door_state_name(door->state));
-    json_string(json, "why", door->why);
-    json_int(json, "more", door->more);
-    json_string(json, "mend", door->mend[0] ? door->mend : NULL);
-    json_close(json, '}');
+    json_put_open(json, NULL, '{');
+    json_put_string(json, "id", door->id);
+    json_put_string(json, "state", door_state_name(door->state));
+    json_put_string(json, "why", door->why);
+    json_put_int(json, "more", door->more);
+    json_put_string(json, "mend", door->mend[0] ? door->mend : NULL);
+    json_put_close(json, '}');
 }
 
 static void print_all(const struct ctl *ctl, const struct doors *doors)
@@ -52,14 +52,14 @@ static void print_all(const struct ctl *ctl, const struct doors *doors)
             print_text(&doors->list[i]);
         return;
     }
-    json_open(&json, NULL, '{');
-    json_bool(&json, "ok", doors_state(doors) == DOOR_CLOSED);
-    json_open(&json, "doors", '[');
+    json_put_open(&json, NULL, '{');
+    json_put_bool(&json, "ok", doors_state(doors) == DOOR_CLOSED);
+    json_put_open(&json, "doors", '[');
     for (size_t i = 0; i < doors->n; i++)
         print_json(&json, &doors->list[i]);
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_end(&json);
+    json_put_close(&json, ']');
+    json_put_close(&json, '}');
+    json_put_end(&json);
 }
 
 int ctl_doctor(const struct ctl *ctl)

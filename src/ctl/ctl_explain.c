@@ -139,14 +139,14 @@ static void print_json(struct json *json, const struct subject *subject, const s
     char rule[300]; /* a file's name and a line */
 
     snprintf(rule, sizeof rule, "%s:%u", verdict->file ? verdict->file : "", verdict->line);
-    json_open(json, NULL, '{');
-    json_string(json, "user", subject->user);
-    json_string(json, "vm", vm->name);
-    json_string(json, "right", right);
-    json_bool(json, "allowed", verdict->allowed);
-    json_string(json, "rule", verdict->file ? rule : NULL);
-    json_string(json, "reason", verdict->text);
-    json_close(json, '}');
+    json_put_open(json, NULL, '{');
+    json_put_string(json, "user", subject->user);
+    json_put_string(json, "vm", vm->name);
+    json_put_string(json, "right", right);
+    json_put_bool(json, "allowed", verdict->allowed);
+    json_put_string(json, "rule", verdict->file ? rule : NULL);
+    json_put_string(json, "reason", verdict->text);
+    json_put_close(json, '}');
 }
 
 /* Decides and prints the n rights; with list, JSON gets an array around them. */
@@ -157,7 +157,7 @@ static int explain(const struct ctl *ctl, const struct policy *policy, const str
     int code = EX_NOPERM;
 
     if (ctl->json && list)
-        json_open(&json, NULL, '[');
+        json_put_open(&json, NULL, '[');
     for (size_t i = 0; i < n; i++) {
         struct verdict verdict;
         if (policy_decide(policy, subject, vm, asked[i], &verdict))
@@ -168,9 +168,9 @@ static int explain(const struct ctl *ctl, const struct policy *policy, const str
             print_text(right_name(asked[i]), &verdict);
     }
     if (ctl->json && list)
-        json_close(&json, ']');
+        json_put_close(&json, ']');
     if (ctl->json)
-        json_end(&json);
+        json_put_end(&json);
     return code;
 }
 

@@ -12,7 +12,7 @@
 static void put_string(struct json *json, const char *key, const char *value)
 {
     if (json)
-        json_string(json, key, value);
+        json_put_string(json, key, value);
     else
         printf("%s: %s\n", key, value);
 }
@@ -26,7 +26,7 @@ static void put_if(struct json *json, const char *key, const char *value)
 static void put_int(struct json *json, const char *key, unsigned value)
 {
     if (json)
-        json_int(json, key, value);
+        json_put_int(json, key, value);
     else
         printf("%s: %u\n", key, value);
 }
@@ -34,7 +34,7 @@ static void put_int(struct json *json, const char *key, unsigned value)
 static void put_bool(struct json *json, const char *key, bool value)
 {
     if (json)
-        json_bool(json, key, value);
+        json_put_bool(json, key, value);
     else
         printf("%s: %s\n", key, value ? "true" : "false");
 }
@@ -77,7 +77,7 @@ int ctl_explain_command(const struct ctl *ctl)
     if (ctl->argc > 0 || ctl->groups || ctl->from || ctl->at || ctl->uuid)
         return ctl_usage_error(ctl, "expected nothing but --json beside --command STRING");
     if (json)
-        json_open(json, NULL, '{');
+        json_put_open(json, NULL, '{');
     int r = command_parse(ctl->command, strlen(ctl->command), &command, why);
     if (r == 0) {
         put_command(json, &command);
@@ -86,8 +86,8 @@ int ctl_explain_command(const struct ctl *ctl)
         put_string(json, "reason", why);
     }
     if (json) {
-        json_close(json, '}');
-        json_end(json);
+        json_put_close(json, '}');
+        json_put_end(json);
     }
     return r == 0 ? EX_OK : EX_NOPERM;
 }

@@ -25,20 +25,20 @@ static void print_json(const struct policy_errors *errors)
 {
     struct json json = JSON_TO(stdout);
 
-    json_open(&json, NULL, '{');
-    json_bool(&json, "ok", false);
-    json_int(&json, "rules", 0);
-    json_open(&json, "errors", '[');
+    json_put_open(&json, NULL, '{');
+    json_put_bool(&json, "ok", false);
+    json_put_int(&json, "rules", 0);
+    json_put_open(&json, "errors", '[');
     for (size_t i = 0; i < errors->n; i++) {
-        json_open(&json, NULL, '{');
-        json_string(&json, "file", errors->list[i].file);
-        json_int(&json, "line", errors->list[i].line);
-        json_string(&json, "message", errors->list[i].message);
-        json_close(&json, '}');
+        json_put_open(&json, NULL, '{');
+        json_put_string(&json, "file", errors->list[i].file);
+        json_put_int(&json, "line", errors->list[i].line);
+        json_put_string(&json, "message", errors->list[i].message);
+        json_put_close(&json, '}');
     }
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_end(&json);
+    json_put_close(&json, ']');
+    json_put_close(&json, '}');
+    json_put_end(&json);
 }
 
 int ctl_load_policy(const struct ctl *ctl, FILE *errors_to, struct policy **ret)

@@ -20,10 +20,10 @@ int ctl_reload(const struct ctl *ctl)
     if (code == EX_OK)
         gate_answer_close(&answer);
     if (ctl->json) {
-        json_open(&json, NULL, '{');
-        json_bool(&json, "ok", code == EX_OK);
-        json_close(&json, '}');
-        json_end(&json);
+        json_put_open(&json, NULL, '{');
+        json_put_bool(&json, "ok", code == EX_OK);
+        json_put_close(&json, '}');
+        json_put_end(&json);
     } else if (code == EX_OK) {
         puts("the ACL is in force");
     }

@@ -29,16 +29,16 @@ static void json_field(void *context, const char *key, const char *value)
     struct json *json = context;
 
     if (strcmp(key, "session") == 0) /* the first of a record */
-        json_open(json, NULL, '{');
+        json_put_open(json, NULL, '{');
     if (is_number(key))
-        json_int(json, key, strtoll(value, NULL, 10));
+        json_put_int(json, key, strtoll(value, NULL, 10));
     else
-        json_string(json, key, value[0] ? value : NULL);
+        json_put_string(json, key, value[0] ? value : NULL);
 }
 
 static void json_record(void *context)
 {
-    json_close(context, '}');
+    json_put_close(context, '}');
 }
 
 static int print_json(const char *data, size_t len)
@@ -46,12 +46,12 @@ static int print_json(const char *data, size_t len)
     struct json json = JSON_TO(stdout);
     const struct listing_reader reader = { json_field, json_record, &json };
 
-    json_open(&json, NULL, '{');
-    json_open(&json, "sessions", '[');
+    json_put_open(&json, NULL, '{');
+    json_put_open(&json, "sessions", '[');
     int r = gate_read_listing(data, len, &reader);
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_end(&json);
+    json_put_close(&json, ']');
+    json_put_close(&json, '}');
+    json_put_end(&json);
     return r;
 }
 

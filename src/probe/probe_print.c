@@ -25,32 +25,32 @@ void probe_print_line(FILE *out, const char *id, const char *tried, const struct
 
 static void print_counts(struct json *json, const struct results *results)
 {
-    json_open(json, "counts", '{');
+    json_put_open(json, "counts", '{');
     for (enum verdict verdict = VERDICT_CLOSED; verdict <= VERDICT_FAILS; verdict++)
-        json_int(json, verdict_name(verdict), (int64_t)results_count(results, verdict));
-    json_close(json, '}');
+        json_put_int(json, verdict_name(verdict), (int64_t)results_count(results, verdict));
+    json_put_close(json, '}');
 }
 
 void probe_print_json(FILE *out, const char *host, const struct results *results, bool against_open)
 {
     struct json json = JSON_TO(out);
 
-    json_open(&json, NULL, '{');
-    json_string(&json, "host", host);
-    json_bool(&json, "ok", results_status(results, against_open) == PROBE_WELL);
+    json_put_open(&json, NULL, '{');
+    json_put_string(&json, "host", host);
+    json_put_bool(&json, "ok", results_status(results, against_open) == PROBE_WELL);
     print_counts(&json, results);
-    json_open(&json, "doors", '[');
+    json_put_open(&json, "doors", '[');
     for (size_t i = 0; i < results->n; i++) {
         const struct result *result = &results->list[i];
 
-        json_open(&json, NULL, '{');
-        json_string(&json, "id", result->id);
-        json_string(&json, "verdict", verdict_name(result->finding.verdict));
-        json_string(&json, "tried", result->tried);
-        json_string(&json, "seen", result->finding.seen);
-        json_close(&json, '}');
+        json_put_open(&json, NULL, '{');
+        json_put_string(&json, "id", result->id);
+        json_put_string(&json, "verdict", verdict_name(result->finding.verdict));
+        json_put_string(&json, "tried", result->tried);
+        json_put_string(&json, "seen", result->finding.seen);
+        json_put_close(&json, '}');
     }
-    json_close(&json, ']');
-    json_close(&json, '}');
-    json_end(&json);
+    json_put_close(&json, ']');
+    json_put_close(&json, '}');
+    json_put_end(&json);
 }

@@ -107,7 +107,7 @@ struct json_walk {
 static void leave_list(struct json_walk *walk)
 {
     if (walk->list)
-        json_close(&walk->json, ']');
+        json_put_close(&walk->json, ']');
     walk->list = NULL;
 }
 
@@ -116,7 +116,7 @@ static void enter_list(struct json_walk *walk, const char *key)
     if (walk->list == key)
         return;
     leave_list(walk);
-    json_open(&walk->json, key, '[');
+    json_put_open(&walk->json, key, '[');
     walk->list = key;
 }
 
@@ -124,14 +124,14 @@ static void put_rights(struct json_walk *walk, const char *value)
 {
     char word[64];
 
-    json_open(&walk->json, "rights", '[');
+    json_put_open(&walk->json, "rights", '[');
     while (*value) {
         size_t n = strcspn(value, ", ");
         snprintf(word, sizeof word, "%.*s", (int)n, value);
-        json_string(&walk->json, NULL, word);
+        json_put_string(&walk->json, NULL, word);
         value += n + strspn(value + n, ", ");
     }
-    json_close(&walk->json, ']');
+    json_put_close(&walk->json, ']');
 }
 
 /* "0 vnc" */
@@ -142,10 +142,10 @@ static void put_display(struct json_walk *walk, const char *value)
 
     if (io_parse_number(value, digits, 0, UINT32_MAX, &index) < 0 || value[digits] != ' ')
         return;
-    json_open(&walk->json, NULL, '{');
-    json_int(&walk->json, "index", (int64_t)index);
-    json_string(&walk->json, "type", value + digits + 1);
-    json_close(&walk->json, '}');
+    json_put_open(&walk->json, NULL, '{');
+    json_put_int(&walk->json, "index", (int64_t)index);
+    json_put_string(&walk->json, "type", value + digits + 1);
+    json_put_close(&walk->json, '}');
 }
 
 static void json_field(void *context, const char *key, const char *value)
@@ -154,7 +154,7 @@ static void json_field(void *context, const char *key, const char *value)
     struct json_walk *walk = context;
 
     if (!walk->in_record)
-        json_open(&walk->json, NULL, '{');
+        json_put_open(&walk->json, NULL, '{');
     walk->in_record = true;
     if (strcmp(key, "display") == 0) {
         enter_list(walk, displays);
@@ -163,21 +163,21 @@ static void json_field(void *context, const char *key, const char *value)
     } else if (strcmp(key, "console") == 0) {
         enter_list(walk, consoles);
         walk->had_consoles = true;
-        json_string(&walk->json, NULL, value);
+        json_put_string(&walk->json, NULL, value);
     } else {
         leave_list(walk);
         if (strcmp(key, "rights") == 0)
             put_rights(walk, value);
         else
-            json_string(&walk->json, key, value);
+            json_put_string(&walk->json, key, value);
     }
 }
 
 static void put_empty_list(struct json_walk *walk, const char *key, bool had)
 {
     if (walk->with_devices && !had) {
-        json_open(&walk->json, key, '[');
-        json_close(&walk->json, ']');
+        json_put_open(&walk->json, key, '[');
+        json_put_close(&walk->json, ']');
     }
 }
 
@@ -188,7 +188,7 @@ static void json_record(void *context)
     leave_list(walk);
     put_empty_list(walk, "displays", walk->had_displays);
     put_empty_list(walk, "consoles", walk->had_consoles);
-    json_close(&walk->json, '}');
+    json_put_close(&walk->json, '}');
     walk->in_record = walk->had_displays = walk->had_consoles = false;
 }
 
@@ -206,11 +206,11 @@ static int print_json(const char *data, size_t len, bool info)
         return -ENOMEM;
     walk.json.out = out;
     if (!info)
-        json_open(&walk.json, NULL, '[');
+        json_put_open(&walk.json, NULL, '[');
     r = gate_read_listing(data, len, &reader);
     if (!info)
-        json_close(&walk.json, ']');
-    json_end(&walk.json);
+        json_put_close(&walk.json, ']');
+    json_put_end(&walk.json);
     fclose(out);
     if (r == 0)
         fwrite(text, 1, text_len, stdout);

@@ -1393,6 +1393,13 @@ virStreamEventRemoveCallback
 """.split())
 
 
+def test_no_function_stands_in_for_a_librarys():
+    """What a program exports by a library's name is what that library's own calls reach."""
+    for path in filter(os.path.exists, [*PROGRAMS, "/usr/libexec/virtgate/virtgate-rpc", "/usr/bin/virtgate"]):
+        symbols = subprocess.run(["nm", "-D", "--defined-only", path], capture_output=True, text=True, check=True).stdout
+        assert [line for line in symbols.splitlines() if " T " in line] == [], path
+
+
 def test_F11_1_what_is_called_of_libvirt():
     for path in filter(os.path.exists, PROGRAMS):
         symbols = subprocess.run(["nm", "-D", "--undefined-only", path], capture_output=True, text=True, check=True).stdout

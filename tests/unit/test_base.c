@@ -109,17 +109,17 @@ static void json_escapes_and_nests(void **state)
     struct json json = JSON_TO(out);
 
     (void)state;
-    json_open(&json, NULL, '[');
-    json_open(&json, NULL, '{');
-    json_string(&json, "vm", "a\"\\\x1b\xff\xe2\x80\xae");
-    json_bool(&json, "allowed", false);
-    json_close(&json, '}');
-    json_open(&json, NULL, '{');
-    json_close(&json, '}');
-    json_string(&json, NULL, NULL);
-    json_int(&json, NULL, -3);
-    json_close(&json, ']');
-    json_end(&json);
+    json_put_open(&json, NULL, '[');
+    json_put_open(&json, NULL, '{');
+    json_put_string(&json, "vm", "a\"\\\x1b\xff\xe2\x80\xae");
+    json_put_bool(&json, "allowed", false);
+    json_put_close(&json, '}');
+    json_put_open(&json, NULL, '{');
+    json_put_close(&json, '}');
+    json_put_string(&json, NULL, NULL);
+    json_put_int(&json, NULL, -3);
+    json_put_close(&json, ']');
+    json_put_end(&json);
     fclose(out);
     assert_string_equal(text,
         "[{\"vm\": \"a\\\"\\\\\\u001b\\ufffd\\u202e\", \"allowed\": false}, {}, null, -3]\n");
