@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The machines of several hosts, each host in a thread of its own: a slow one keeps nobody waiting longer than itself. */
 #include <errno.h>
+#include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +14,6 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "client/client.h"
-#include "client/json_read.h"
 #include "client/thread.h"
 
 #define LIST_MAX (8U * 1024 * 1024)
@@ -29,20 +29,21 @@ struct host {
     bool given_up;                 /* it does not let the user in: whoever asks again and again is locked out in the end */
     /* --- its answer --- */
     int status;
-    struct json_value *machines;   /* an array of objects; NULL: none came, and said has why */
+    json_t *machines;              /* an array of objects; NULL: none came, and said has why */
     struct remote_said said;
 };
 
 /* --- asking ------------------------------------------------------------------------------------------------------------ */
 
-static bool is_listing(const struct json_value *value)
+static bool is_listing(const json_t *value)
 {
-    if (value->kind != JSON_ARRAY)
-        return false;
-    for (const struct json_value *at = value->first; at; at = at->next)
-        if (at->kind != JSON_OBJECT)
+    const json_t *machine;
+    size_t i;
+
+    json_array_foreach(value, i, machine)
+        if (!json_is_object(machine))
             return false;
-    return true;
+    return json_is_array(value);
 }
 
 static void no_listing(struct host *host, int status, const char *why)
@@ -63,7 +64,7 @@ static void ask(struct host *host)
 
     if (host->given_up)
         return;
-    json_free(host->machines);
+    json_decref(host->machines);
     host->machines = NULL;
     host->said.len = 0;
     if (!host->remote)
@@ -73,13 +74,13 @@ static void ask(struct host *host)
     host->given_up = is_final(host->status);
     if (host->remote && host->status == 0)
         host->status = remote_read(host->remote, "list --json", LIST_MAX, &text, &len, &host->said);
-    if (host->status == 0 && json_read(text, len, &host->machines) < 0)
+    if (host->status == 0 && !(host->machines = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL)))
         no_listing(host, EX_PROTOCOL,
                    "the answer is not a gate's list; is there a virtgate on this host, and are you in its group?");
     else if (host->status == 0 && !is_listing(host->machines))
         no_listing(host, EX_PROTOCOL, "the answer is not a gate's list");
     if (host->status) {
-        json_free(host->machines);
+        json_decref(host->machines);
         host->machines = NULL;
     }
     free(text);
@@ -125,23 +126,30 @@ static void set_cell(char out[static CELL_SIZE], const char *text)
     text_escape(out, CELL_SIZE, text, strlen(text));
 }
 
-static void set_rights(char out[static CELL_SIZE], const struct json_value *machine)
+static void set_member(char out[static CELL_SIZE], const json_t *machine, const char *key)
 {
-    const struct json_value *rights = json_member(machine, "rights");
-    char text[CELL_SIZE] = "";
-    size_t len = 0;
+    const char *text = json_string_value(json_object_get(machine, key));
 
-    for (const struct json_value *at = rights ? rights->first : NULL; at && len < sizeof text; at = at->next)
-        if (at->kind == JSON_STRING)
-            len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", len ? ", " : "", at->text);
+    set_cell(out, text ? text : "?");
+}
+
+static void set_rights(char out[static CELL_SIZE], const json_t *machine)
+{
+    const json_t *rights = json_object_get(machine, "rights"), *right;
+    char text[CELL_SIZE] = "";
+    size_t len = 0, i;
+
+    json_array_foreach(rights, i, right)
+        if (json_is_string(right) && len < sizeof text)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", len ? ", " : "", json_string_value(right));
     set_cell(out, text);
 }
 
-static void fill_row(struct row *row, const struct host *host, const struct json_value *machine)
+static void fill_row(struct row *row, const struct host *host, const json_t *machine)
 {
     set_cell(row->cell[HOST], host->spec);
-    set_cell(row->cell[NAME], json_text(machine, "name", "?"));
-    set_cell(row->cell[STATE], json_text(machine, "state", "?"));
+    set_member(row->cell[NAME], machine, "name");
+    set_member(row->cell[STATE], machine, "state");
     set_rights(row->cell[RIGHTS], machine);
 }
 
@@ -165,8 +173,10 @@ static void print_table(FILE *out, const struct host *hosts, size_t n)
         if (printing)
             print_row(out, &head, width, first);
         for (size_t i = 0; i < n; i++) {
-            for (const struct json_value *at = hosts[i].machines ? hosts[i].machines->first : NULL; at; at = at->next) {
-                fill_row(&row, &hosts[i], at);
+            const json_t *machine;
+            size_t m;
+            json_array_foreach(hosts[i].machines, m, machine) {
+                fill_row(&row, &hosts[i], machine);
                 for (size_t column = 0; column < COLUMNS; column++)
                     if (width_of(row.cell[column]) > width[column])
                         width[column] = width_of(row.cell[column]);
@@ -179,28 +189,38 @@ static void print_table(FILE *out, const struct host *hosts, size_t n)
 
 /* --- JSON --------------------------------------------------------------------------------------------------------------- */
 
-static void put_value(struct json *json, const struct json_value *value)
+/* Not by jansson: what a terminal would not show is written as an escape. */
+static void put_value(struct json *json, const char *key, json_t *value)
 {
-    static const char open[] = { [JSON_ARRAY] = '[', [JSON_OBJECT] = '{' }, close[] = { [JSON_ARRAY] = ']', [JSON_OBJECT] = '}' };
+    json_t *member;
+    const char *name;
+    size_t i;
 
-    switch (value->kind) {
+    switch (json_typeof(value)) {
     case JSON_ARRAY:
+        json_put_open(json, key, '[');
+        json_array_foreach(value, i, member)
+            put_value(json, NULL, member);
+        json_put_close(json, ']');
+        break;
     case JSON_OBJECT:
-        json_put_open(json, value->key, open[value->kind]);
-        for (const struct json_value *at = value->first; at; at = at->next)
-            put_value(json, at);
-        json_put_close(json, close[value->kind]);
+        json_put_open(json, key, '{');
+        json_object_foreach(value, name, member)
+            put_value(json, name, member);
+        json_put_close(json, '}');
         break;
     case JSON_TRUE:
     case JSON_FALSE:
-        json_put_bool(json, value->key, value->kind == JSON_TRUE);
+        json_put_bool(json, key, json_is_true(value));
         break;
-    case JSON_NUMBER: /* the gate's are all whole */
-        json_put_int(json, value->key, strtoll(value->text, NULL, 10));
+    case JSON_INTEGER:
+        json_put_int(json, key, json_integer_value(value));
         break;
+    case JSON_REAL: /* the gate has none */
     case JSON_STRING:
     case JSON_NULL:
-        json_put_string(json, value->key, value->text);
+    default:
+        json_put_string(json, key, json_string_value(value));
         break;
     }
 }
@@ -217,8 +237,10 @@ static void print_json(FILE *out, const struct host *hosts, size_t n)
         json_put_string(&json, "host", host->spec);
         if (host->machines) {
             json_put_open(&json, "machines", '[');
-            for (const struct json_value *at = host->machines->first; at; at = at->next)
-                put_value(&json, at);
+            json_t *machine;
+            size_t m;
+            json_array_foreach(host->machines, m, machine)
+                put_value(&json, NULL, machine);
             json_put_close(&json, ']');
         } else {
             char line[SAY_LINE_SIZE];
@@ -348,7 +370,7 @@ int client_list(const struct options *options, size_t n, const char *const *argv
         hosts[i] = (struct host){ .spec = argv[i], .options = options };
     int status = options->watch ? list_watch(hosts, n, options) : list_once(hosts, n, options);
     for (size_t i = 0; i < n; i++) {
-        json_free(hosts[i].machines);
+        json_decref(hosts[i].machines);
         remote_free(hosts[i].remote);
     }
     free(hosts);

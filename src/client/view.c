@@ -2,6 +2,7 @@
 /* A viewer makes one connection for VNC and four or more for SPICE. Each is a thread that waits for its command on the host;
  * the bytes are carried by the connection's own thread (carrier.h). */
 #include <errno.h>
+#include <jansson.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,7 +18,6 @@
 
 #include "base/fd.h"
 #include "base/io.h"
-#include "client/json_read.h"
 #include "client/listen.h"
 #include "client/thread.h"
 #include "client/view.h"
@@ -273,14 +273,17 @@ int view_run(struct remote *remote, const char *command, const char *type, const
 }
 
 /* "vnc" or "spice" of the display with that index; NULL when the machine has none for this user. */
-static const char *type_of(const struct json_value *info, const char *index)
+static const char *type_of(const json_t *info, const char *index)
 {
-    const struct json_value *displays = json_member(info, "displays");
+    const json_t *displays = json_object_get(info, "displays"), *display;
+    size_t i;
 
-    for (const struct json_value *at = displays ? displays->first : NULL; at; at = at->next) {
-        const struct json_value *number = json_member(at, "index");
-        if (number && number->kind == JSON_NUMBER && strcmp(number->text, index) == 0)
-            return json_text(at, "type", NULL);
+    json_array_foreach(displays, i, display) {
+        const json_t *number = json_object_get(display, "index");
+        char text[24];
+        snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(number));
+        if (json_is_integer(number) && strcmp(text, index) == 0)
+            return json_string_value(json_object_get(display, "type"));
     }
     return NULL;
 }
@@ -289,7 +292,7 @@ static const char *type_of(const struct json_value *info, const char *index)
 static int find_type(struct remote *remote, const char *vm, const char *index, char out[static 16])
 {
     char command[CLIENT_COMMAND_SIZE], *text = NULL;
-    struct json_value *info = NULL;
+    json_t *info = NULL;
     struct remote_said said;
     size_t len = 0;
     int status = client_command(command, "info", "--json", 1, &vm);
@@ -298,15 +301,15 @@ static int find_type(struct remote *remote, const char *vm, const char *index, c
         return status;
     status = remote_read(remote, command, INFO_MAX, &text, &len, &said);
     client_said(0, &said);
-    if (status == 0 && json_read(text, len, &info) < 0)
+    if (status == 0 && !(info = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL)))
         status = say_error(EX_PROTOCOL, "%s: the answer is not a gate's", remote_name(remote));
     const char *type = info ? type_of(info, index) : NULL;
-    if (status == 0 && (!type || (strcmp(type, "vnc") != 0 && strcmp(type, "spice") != 0)))
+    if (type && (strcmp(type, "vnc") == 0 || strcmp(type, "spice") == 0))
+        snprintf(out, 16, "%s", type);
+    else if (status == 0)
         status = say_error(EX_UNAVAILABLE, "%s: '%s' has no display %s that you may see; try virtgate info",
                            remote_name(remote), vm, index);
-    if (status == 0)
-        snprintf(out, 16, "%s", type);
-    json_free(info);
+    json_decref(info);
     free(text);
     return status;
 }

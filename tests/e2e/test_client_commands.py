@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -153,10 +154,55 @@ def test_host_that_writes_to_the_terminal(tmp_path, words):
 
 
 def test_list_of_no_gate():
-    """carol has a shell, which answers something else."""
+    """carol has a shell, which knows no such command."""
     result = client.run("list", f"carol@{HOST}")
-    assert result.rc not in (0, 76) or b"is there a virtgate" in result.stderr
-    assert result.stdout == b""
+    assert (result.rc, result.stdout) == (127, b"") and b"list: command not found" in result.stderr, result
+
+
+@contextlib.contextmanager
+def answering(tmp_path, answer):
+    """carol's login answers that, whatever is asked; its key."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(answer)
+        file.flush()
+        os.chmod(file.name, 0o644)
+        key = client.Home(tmp_path).key("mine")
+        forced = f'command="cat {file.name}" ' + pathlib.Path(f"{key}.pub").read_text()
+        with client.appended("/home/carol/.ssh/authorized_keys", forced):
+            yield key
+
+
+NOT_JSON = [b"", b"NAME STATE", b"[", b"[1,]", b"[1 2]", b'[{"name": "a", "name": "b"}]', b'[{"name": "\xff"}]',
+            b'[{"name": "\\u0000"}]', b"[]x", b"[" * 5000 + b"]" * 5000]
+
+
+@pytest.mark.parametrize("answer", NOT_JSON, ids=ascii)
+def test_answer_that_is_no_json(tmp_path, answer):
+    """Whole, or not at all."""
+    with answering(tmp_path, answer) as key:
+        for words, said in ((["list", f"carol@{HOST}"], b"is not a gate's list; is there a virtgate on this host"),
+                            (["view", f"carol@{HOST}", "x"], b"the answer is not a gate's\n")):
+            result = client.run(*words, "-F", "none", "-i", key)
+            assert (result.rc, result.stdout) == (76, b"") and said in result.stderr, result
+
+
+@pytest.mark.parametrize("answer", [b"{}", b"[1]", b'[{}, "a"]'])
+def test_answer_that_is_no_list(tmp_path, answer):
+    with answering(tmp_path, answer) as key:
+        result = client.run("list", f"carol@{HOST}", "-F", "none", "-i", key)
+        assert (result.rc, result.stdout) == (76, b"") and result.stderr.endswith(b"the answer is not a gate's list\n"), result
+
+
+def test_answer_with_more_than_a_gates(tmp_path):
+    """What is not understood is passed on to a program, and no table shows it."""
+    machine = {"name": "a\u00e4", "state": "running", "rights": ["display", 7], "n": -3, "more": {"deep": [None, True, []]}}
+    with answering(tmp_path, json.dumps([machine, {}]).encode()) as key:
+        place = [f"carol@{HOST}", "-F", "none", "-i", key]
+        told, = json.loads(client.run("list", "--json", *place).stdout)
+        assert told["machines"] == [machine, {}]
+        result = client.run("list", *place)
+        assert result.rc == 0 and result.stdout.decode().split() == ["NAME", "STATE", "RIGHTS", "a\u00e4", "running", "display",
+                                                                      "?", "?"], result
 
 
 # --- info -------------------------------------------------------------------------------------------------------------------

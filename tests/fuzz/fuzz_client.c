@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a host answers to virtgate: the first byte says what it is read as, JSON, a display or libvirt's protocol. */
+/* What a host answers to virtgate: the first byte says what it is read as, a display or libvirt's protocol. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "client/json_read.h"
 #include "client/libvirt_rpc.h"
 #include "client/rfb.h"
 
@@ -17,33 +16,6 @@ static void must(int holds)
 {
     if (!holds)
         abort();
-}
-
-/* Every text of it is whole UTF-8. */
-static void check_value(const struct json_value *value, unsigned depth)
-{
-    uint32_t code;
-
-    must(depth <= JSON_DEPTH_MAX);
-    for (; value; value = value->next) {
-        must((value->text != NULL) == (value->kind == JSON_STRING || value->kind == JSON_NUMBER));
-        for (const char *at = value->text; at && *at;) {
-            size_t n = text_utf8_char(at, strlen(at), &code);
-            must(n > 0);
-            at += n;
-        }
-        check_value(value->first, depth + 1);
-    }
-}
-
-static void read_json(const char *data, size_t size)
-{
-    struct json_value *value = NULL;
-
-    if (json_read(data, size, &value) == 0) {
-        check_value(value, 0);
-        json_free(value);
-    }
 }
 
 /* A descriptor on which the other side has said this and hung up; it does not read. */
@@ -86,10 +58,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    if (data[0] == 'j') {
-        read_json((const char *)data + 1, size - 1);
-        return 0;
-    }
     fd = said(data + 1, size - 1, &other);
     if (data[0] == 'd')
         read_display(fd);
