@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -74,6 +75,16 @@ def changed_sshd(folder, *changes, first=""):
 
 
 # --- the gate -----------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module", autouse=True)
+def no_libvirtd_of_users():
+    """virsh starts one for an ordinary account, where that is let in. It stays for two minutes."""
+    yield
+    for pid in vgtest.processes("libvirtd") + vgtest.processes("virtqemud"):
+        if os.stat(f"/proc/{pid}").st_uid != 0:
+            os.kill(pid, signal.SIGKILL)
+    vgtest.process(vgtest.LIBVIRTD)
+
 
 @pytest.fixture(scope="module")
 def gate():
