@@ -212,6 +212,10 @@ static void take_end_of_client(struct connection *c)
         connection_end(c, c->end_reason); /* the process of a stream of libvirt's has the last word: it takes its leave there */
         return;
     }
+    /* libvirtd may keep a console for good whose client breaks off while it is being opened, and nobody else gets it then. So
+     * it is opened first, and ended then (on_control); on_time still runs. */
+    if (c->state == WANT_OUTCOME && c->request.command.kind == COMMAND_CONSOLE)
+        return;
     if (c->held >= 0)
         shutdown(c->held, SHUT_RDWR);
     connection_finish(c);
@@ -395,6 +399,8 @@ static int on_control(sd_event_source *source, int fd, uint32_t events, void *co
         break;
     case OUTCOME_OPENED:
         go_live(c, &outcome, held);
+        if (c->end_reason)
+            connection_end(c, c->end_reason); /* the client has gone meanwhile */
         break;
     case OUTCOME_ENDED:
         take_ended(c, &outcome);

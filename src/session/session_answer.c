@@ -383,11 +383,9 @@ static void carry_console(const struct session *session, struct virt *virt, stru
         fd_close(&pair[1]);
         alarm(0); /* opened: from now on the broker ends it */
         virt_console_run(console, pair[0], session->control, &outcome.to_user, &outcome.from_user);
-        outcome.kind = OUTCOME_ENDED;
-        end_console(session, virt, console, finding, &outcome);
     }
-    fd_close(&pair[0]);
-    fd_close(&pair[1]);
+    outcome.kind = OUTCOME_ENDED;
+    end_console(session, virt, console, finding, &outcome);
 }
 
 static void answer_console(const struct session *session, struct virt *virt)
